@@ -1,0 +1,384 @@
+"""All pools together: the state machine that the daemon drives.
+
+`handle(now, event) -> effects` is one step. When it returns, the state already holds every
+decision in the list; the effects only tell the world. The daemon carries them out in order, one
+owner, no two steps at once:
+
+- `Watch` comes before anything that depends on it, so a holder's end can be late but never lost.
+- `Persist` stands before the answer that depends on it. If a promise (a grant) can't be written,
+  the daemon drops the rest of the list and feeds `JournalFailed` with the records it dropped:
+  the grants among them are taken back. Grants are the last effects of every list, so nothing else
+  is lost with them.
+- A refused event changes nothing but its own reply.
+
+`wakeup()` is the one deadline of it all.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import inf
+from typing import assert_never
+
+from admission.core import events as ev
+from admission.core import restart
+from admission.core.governor import Governor
+from admission.core.leases import Caller, Claim, Holder, Lease, Reason, State, Waiter
+from admission.core.ledger import Ledger
+from admission.core.levels import Level, PoolSpec
+from admission.core.limits import Limits, refusal_of
+from admission.core.pool import Pool
+
+
+class Admission:
+    """See the module. Reads are plain attributes; the only way to change anything is `handle`."""
+
+    def __init__(
+        self, specs: tuple[PoolSpec, ...], governor: Governor, limits: Limits | None = None
+    ) -> None:
+        self.governor = governor
+        self.limits = limits or Limits()
+        self.ledger = Ledger(specs, governor.row)
+        self.journal_works = True
+        self._told_level = governor.row.level
+
+    @property
+    def pools(self) -> dict[str, Pool]:
+        return self.ledger.pools
+
+    @property
+    def level(self) -> Level:
+        """The level in force."""
+        return self.governor.row
+
+    def needs(self, holder: Holder) -> bool:
+        """Whether anything depends on this process's life."""
+        return self.ledger.has(holder)
+
+    def wakeup(self) -> float:
+        """When `TimePassed` is next to be fed; inf where nothing is due by itself."""
+        due = [self.ledger.next_alarm()]
+        if self.governor.by_hand_until is not None:
+            due.append(self.governor.by_hand_until)
+        if self.journal_works:
+            # What fits and was not granted waits for the level's delay, and nothing else.
+            due += [pool.ready_at() for pool in self.pools.values() if pool.fitting()]
+        return min(due)
+
+    def snapshot(self) -> Iterator[ev.Record]:
+        """The records that lead here: what a compacted journal holds."""
+        return restart.snapshot(self.ledger, self.governor)
+
+    # --- the step -------------------------------------------------------------------------------
+
+    def handle(self, now: float, event: ev.Event) -> list[ev.Effect]:
+        """One step.
+
+        Args:
+            now: seconds on the clock of the events; it never goes back.
+            event: what happened.
+
+        Returns:
+            What is to be done, in this order.
+        """
+        effects = self.ledger.effects = []
+        self._expire(now)
+        self._dispatch(now, event)
+        self._adopt_level()
+        self._settle(now)
+        ledger = self.ledger
+        assert ledger.granted - ledger.ended == ledger.held, "granted less ended is not held"
+        return effects
+
+    def _dispatch(self, now: float, event: ev.Event) -> None:  # noqa: C901 -- one line a case
+        match event:
+            case ev.Acquire():
+                self._acquire(now, event)
+            case ev.Cancel():
+                self._cancel(now, event)
+            case ev.Release():
+                self._release(now, event)
+            case ev.Renew():
+                self._renew(now, event)
+            case ev.Yield():
+                self._yield(event)
+            case ev.Regain():
+                self._regain(now, event)
+            case ev.Resume():
+                self._resume(event)
+            case ev.ConnectionClosed():
+                self._connection_closed(now, event.connection)
+            case ev.HolderExited():
+                self._holder_exited(now, event.holder)
+            case ev.Sampled():
+                self.governor.take(event.sample)
+            case ev.SetLevel():
+                self._set_level(now, event)
+            case ev.JournalFailed():
+                self._take_back(now, event.records)
+            case ev.JournalWorks():
+                self.journal_works = True
+            case ev.Restarted():
+                grace_s = self.limits.grace_s
+                restart.take_over(now, event, self.ledger, self.governor, grace_s)
+            case ev.TimePassed():
+                pass
+            case _:
+                assert_never(event)
+
+    def _expire(self, now: float) -> None:
+        """Ends what is due. Comes before the event, so that what is over can't be used by it."""
+        for one in self.ledger.due(now):
+            if isinstance(one, Lease):
+                gone = one.detached_until <= now
+                reason = Reason.CONNECTION_CLOSED if gone else Reason.TTL_PASSED
+                self.ledger.end(now, one, reason)
+            else:
+                self._time_out(now, one)
+        until = self.governor.by_hand_until
+        if until is not None and until <= now:
+            self.governor.set_auto()
+            self._adopt_level()  # the event is judged by the level in force, not by the last one
+
+    def _time_out(self, now: float, waiter: Waiter) -> None:
+        pool = self.pools[waiter.claim.pool]
+        code = "timeout" if waiter.deadline_at <= now else "cancelled"
+        self.ledger.leave(
+            waiter,
+            code,
+            f"no slot within {now - waiter.queued_at:.3g} s: {self._why_not(pool, waiter, now)}, "
+            f'you were {pool.ordinal(waiter)}; see "admission leases"',
+        )
+
+    def _adopt_level(self) -> None:
+        row = self.level
+        for pool in self.pools.values():
+            pool.level = row
+        if row.level != self._told_level:
+            self._tell_level()
+
+    def _tell_level(self) -> None:
+        self._told_level = self.level.level
+        self.ledger.persist(restart.level_record(self.governor))
+
+    def _settle(self, now: float) -> None:
+        """Grants all that can be granted. Afterwards no waiter could be: no lost wake-up."""
+        for pool in self.pools.values():
+            while waiter := self._grantable(pool, now):
+                self.ledger.grant(now, pool, waiter)
+
+    def _grantable(self, pool: Pool, now: float) -> Waiter | None:
+        return pool.grantable(now) if self.journal_works else None
+
+    def _why_not(self, pool: Pool, waiter: Waiter, now: float) -> str:
+        return pool.reason(waiter, now) if self.journal_works else "the journal can't be written"
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def _acquire(self, now: float, event: ev.Acquire) -> None:
+        known = self.ledger.of(event.claim.request) if event.claim.request else []
+        if known:
+            self._repeat(now, event, known[0])
+            return
+        pool = self.pools.get(event.claim.pool)
+        if pool is None:
+            names = ", ".join(self.pools)
+            message = f'there is no pool "{event.claim.pool}"; the pools are {names}'
+            self.ledger.refuse(event.caller, "unknown_pool", message)
+        elif refusal := refusal_of(event, pool, self.ledger, self.limits):
+            self.ledger.refuse(event.caller, *refusal)
+        elif shared := self._enclosing_lease(event):
+            self.ledger.effects.append(ev.Told(event.caller, shared, shared=True))
+        else:
+            self._enqueue(now, pool, event.claim, event.caller, event.wait_s)
+
+    def _enclosing_lease(self, event: ev.Acquire) -> Lease | None:
+        """The lease that the asking process already runs under, so it need not wait behind itself.
+
+        `parent`, from the environment, only says that there is one, perhaps of another pool. What
+        counts is who holds it: the asking process, or one that stands above it.
+        """
+        if event.parent is None:
+            return None
+        leases = self.pools[event.claim.pool].leases.values()
+        out = {lease.claim.holder: lease for lease in leases if lease.is_out}
+        return next((out[holder] for holder in event.ancestors if holder in out), None)
+
+    def _enqueue(
+        self,
+        now: float,
+        pool: Pool,
+        claim: Claim,
+        caller: Caller,
+        wait_s: float | None,
+        lease: int | None = None,
+    ) -> None:
+        self.ledger.last_ticket += 1
+        deadline_at = inf if wait_s is None else now + wait_s
+        waiter = Waiter(self.ledger.last_ticket, claim, caller, now, deadline_at, lease=lease)
+        self.ledger.enqueue(waiter)
+        if self._grantable(pool, now) is waiter:
+            return  # granted in this very step; the queue's record would be noise
+        if wait_s == 0:
+            self._refuse_now(now, pool, waiter)
+        else:
+            self.ledger.persist(ev.Queued(waiter))
+
+    def _refuse_now(self, now: float, pool: Pool, waiter: Waiter) -> None:
+        code = "timeout" if self.journal_works else "journal_unavailable"
+        why = self._why_not(pool, waiter, now)
+        message = f'no slot now: {why}; wait for one with "--wait", or see "admission leases"'
+        self.ledger.leave(waiter, code, message)
+
+    def _repeat(self, now: float, event: ev.Acquire, known: Lease | Waiter) -> None:
+        """The same request again, after a broken connection: the same lease, or the same place."""
+        if known.claim.holder != event.claim.holder:
+            message = "this request id is another process's; use a fresh one of 16 random bytes"
+            self.ledger.refuse(event.caller, "not_permitted", message)
+        elif isinstance(known, Waiter):
+            self._repeat_waiter(now, event.caller, known, event.wait_s)
+        else:
+            lease = self.ledger.take_up(known, event.caller)
+            self.ledger.effects.append(ev.Told(event.caller, lease))
+
+    def _repeat_waiter(
+        self, now: float, caller: Caller, waiter: Waiter, wait_s: float | None
+    ) -> None:
+        if waiter.caller is not None:
+            message = "the same request was made again and is answered there"
+            self.ledger.refuse(waiter.caller, "cancelled", message)
+        deadline_at = inf if wait_s is None else now + wait_s
+        back = replace(
+            waiter, caller=caller, deadline_at=deadline_at, away_until=inf, keeps_place=False
+        )
+        self.ledger.replace_waiter(waiter, back)
+        pool = self.pools[back.claim.pool]
+        if wait_s == 0 and self._grantable(pool, now) is not back:
+            self._refuse_now(now, pool, back)
+
+    def _cancel(self, now: float, event: ev.Cancel) -> None:
+        """Whatever became of the request, it holds nothing afterwards: also if it was granted."""
+        by_id = Caller(event.caller.connection, event.id or 0)
+        found = self.ledger.of(by_id if event.request is None else event.request)
+        for one in found:
+            if isinstance(one, Lease):
+                self.ledger.end(now, one, Reason.RELEASED)
+            elif self.ledger.waiter(one.ticket):
+                self.ledger.leave(one, "cancelled", "the request was cancelled")
+        self.ledger.effects.append(ev.Done(event.caller, found=bool(found)))
+
+    def _release(self, now: float, event: ev.Release) -> None:
+        lease = self._found(event.caller, event.lease)
+        if lease is None:
+            return
+        own = lease.caller is not None and lease.caller.connection == event.caller.connection
+        is_own = own or lease.claim.holder in event.ancestors
+        self.ledger.end(now, lease, Reason.RELEASED if is_own else Reason.REVOKED)
+        self.ledger.effects.append(ev.Done(event.caller))
+
+    def _renew(self, now: float, event: ev.Renew) -> None:
+        lease = self._found(event.caller, event.lease)
+        if lease is None:
+            return
+        if lease.claim.ttl_s is not None:
+            lease = replace(lease, expires_at=now + lease.claim.ttl_s)
+            self.ledger.put_lease(lease)
+            self.ledger.persist(ev.Renewed(lease.id, lease.expires_at))
+        self.ledger.effects.append(ev.Told(event.caller, lease))
+
+    def _yield(self, event: ev.Yield) -> None:
+        lease = self._found(event.caller, event.lease)
+        if lease is None:
+            return
+        if lease.is_out:
+            lease = self.pools[lease.claim.pool].move(lease, State.YIELDED)
+            self.ledger.persist(ev.Yielded(lease.id))
+        # One that waits to regain its units has thought better of it.
+        self.ledger.drop_regain(lease, "cancelled", "the lease was yielded again")
+        self.ledger.effects.append(ev.Told(event.caller, lease))
+
+    def _regain(self, now: float, event: ev.Regain) -> None:
+        lease = self._found(event.caller, event.lease)
+        if lease is None:
+            return
+        if lease.is_out:
+            self.ledger.effects.append(ev.Told(event.caller, lease))
+        elif waiter := self.ledger.regaining(lease):
+            self._repeat_waiter(now, event.caller, waiter, event.wait_s)
+        else:
+            # The request id stays the lease's: two answers under one id would not be "once".
+            claim = replace(lease.claim, request=None)
+            pool = self.pools[claim.pool]
+            self._enqueue(now, pool, claim, event.caller, event.wait_s, lease.id)
+
+    def _resume(self, event: ev.Resume) -> None:
+        lease = self._found(event.caller, event.lease)
+        if lease is None:
+            return
+        if lease.claim.secret != event.secret:
+            message = f"lease {lease.id} has another secret; only its holder can take it up again"
+            self.ledger.refuse(event.caller, "not_permitted", message)
+            return
+        lease = self.ledger.take_up(lease, event.caller)
+        self.ledger.effects.append(ev.Told(event.caller, lease))
+
+    def _found(self, caller: Caller, number: int) -> Lease | None:
+        lease = self.ledger.lease(number)
+        if lease is None:
+            message = (
+                f'there is no lease {number}: it has ended, or never was; see "admission leases"'
+            )
+            self.ledger.refuse(caller, "unknown_lease", message)
+        return lease
+
+    def _set_level(self, now: float, event: ev.SetLevel) -> None:
+        if event.level is None:
+            self.governor.set_auto()
+        else:
+            until = inf if event.for_s is None else now + event.for_s
+            self.governor.set_by_hand(event.level, until)
+        self._tell_level()  # even if the number stays: a restart must know whose it is
+        self.ledger.effects.append(ev.ToldLevel(event.caller))
+
+    # --- ends that nobody asked for -------------------------------------------------------------
+
+    def _connection_closed(self, now: float, connection: int) -> None:
+        for one in self.ledger.of(connection):
+            if isinstance(one, Lease):
+                self.ledger.end(now, one, Reason.CONNECTION_CLOSED)
+            elif not self.ledger.waiter(one.ticket):
+                pass  # it left with the lease that it wanted to regain
+            elif one.claim.request is None and one.lease is None:
+                self.ledger.leave(one, "cancelled", "the connection closed")
+            else:
+                # It may come back and ask again: its place is kept, but nobody waits for it.
+                away_until = now + self.limits.grace_s
+                away = replace(one, caller=None, away_until=away_until)
+                self.ledger.replace_waiter(one, away)
+
+    def _holder_exited(self, now: float, holder: Holder) -> None:
+        for one in self.ledger.of(holder):
+            if isinstance(one, Lease):
+                self.ledger.end(now, one, Reason.HOLDER_EXITED)
+            elif self.ledger.waiter(one.ticket):
+                self.ledger.leave(one, "holder_gone", f"process {holder.pid} is gone")
+
+    # --- the journal ----------------------------------------------------------------------------
+
+    def _take_back(self, now: float, records: tuple[ev.Record, ...]) -> None:
+        """Undoes grants that could not be written; nobody was told of them."""
+        self.journal_works = False
+        for record in reversed(records):
+            if not isinstance(record, ev.Promise):
+                continue
+            waiter = record.waiter
+            assert waiter is not None
+            # The waiter goes back first, so that its holder is needed all the while.
+            self.ledger.enqueue(waiter)
+            if isinstance(record, ev.Granted):
+                self.ledger.forget(record.lease)
+                self.ledger.granted -= 1
+            else:
+                pool = self.pools[waiter.claim.pool]
+                pool.move(pool.leases[record.lease], State.YIELDED)
+            if waiter.deadline_at <= now:
+                self._refuse_now(now, self.pools[waiter.claim.pool], waiter)

@@ -1,0 +1,143 @@
+"""The nouns: holder, claim, lease, waiter. Frozen values, replaced and never changed.
+
+Instants (`*_at`, `*_until`) are seconds on the clock of the events, which never goes back;
+durations end in `_s`.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from math import inf
+
+
+class Class(IntEnum):
+    """Who goes first; smaller goes before larger."""
+
+    CRITICAL = 0
+    NORMAL = 1
+    BATCH = 2
+
+
+class Bound(StrEnum):
+    """What ends a lease by itself, besides its ttl."""
+
+    PROCESS = "process"
+    CONNECTION = "connection"
+
+
+class State(StrEnum):
+    """What a lease can be in; `core.pool.LIVES` says how it moves between them."""
+
+    HELD = "held"
+    YIELDED = "yielded"
+    DETACHED = "detached"
+    ENDED = "ended"
+
+
+class Reason(StrEnum):
+    """Why a lease ended."""
+
+    RELEASED = "released"
+    HOLDER_EXITED = "holder exited"
+    CONNECTION_CLOSED = "connection closed"
+    TTL_PASSED = "ttl passed"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process a lease belongs to.
+
+    A PID alone is reused within seconds; with the start time in kernel ticks since boot it names
+    one process for as long as the machine is up.
+    """
+
+    pid: int
+    start_ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Where an answer goes: the connection, and the id that the client gave its request."""
+
+    connection: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is asked for, the same from the request through the queue to the lease's end."""
+
+    holder: Holder
+    pool: str = "agents"
+    weight: int = 1
+    task: str = ""
+    rank: Class = Class.NORMAL
+    group: str = ""
+    bound: Bound = Bound.CONNECTION
+    ttl_s: float | None = None
+    request: bytes | None = None
+    secret: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to hold `claim.weight` units until it ends.
+
+    `id` is the fencing token as well: it only ever grows. `caller` asked for it, and a
+    connection-bound lease ends with that caller's connection. `ticket` is the place it had in the
+    queue. `expires_at` is the ttl's end, `detached_until` the end of its chance to be taken up
+    again by a holder whose daemon went away.
+    """
+
+    id: int
+    claim: Claim
+    ticket: int
+    granted_at: float
+    waited_s: float = 0.0
+    state: State = State.HELD
+    caller: Caller | None = None
+    expires_at: float = inf
+    detached_until: float = inf
+
+    @property
+    def is_out(self) -> bool:
+        """Whether its units are out: a detached holder may still be at work."""
+        return self.state is State.HELD or self.state is State.DETACHED
+
+    @property
+    def due_at(self) -> float:
+        """When it ends by itself if nothing happens."""
+        return min(self.expires_at, self.detached_until)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A request in the queue; `ticket` is its place, and survives a reconnect.
+
+    While its connection is away there is no `caller`, and at `away_until` it is dropped.
+    `keeps_place`: others wait for its return, as it was the daemon that went away and not the
+    client. `lease`: it asks for the units of a yielded lease again.
+    """
+
+    ticket: int
+    claim: Claim
+    caller: Caller | None
+    queued_at: float
+    deadline_at: float = inf
+    away_until: float = inf
+    keeps_place: bool = False
+    lease: int | None = None
+
+    @property
+    def is_away(self) -> bool:
+        return self.caller is None
+
+    @property
+    def due_at(self) -> float:
+        """When it leaves the queue by itself if nothing happens."""
+        return min(self.deadline_at, self.away_until)
+
+    @property
+    def order(self) -> tuple[int, bool, int]:
+        """Its place among the waiters: class, then those who had the units before, then ticket."""
+        return (self.claim.rank, self.lease is None, self.ticket)

@@ -1,0 +1,243 @@
+"""The few things that change the tables: queue, grant, end, and what follows from each.
+
+The ledger keeps the pools, an index over their leases and waiters, and the times at which one is
+due. Whatever changes a lease or a waiter goes through here, so that the record, the watch on the
+holder and the answer can't be forgotten. It decides nothing: `core.admission` does.
+"""
+
+from collections.abc import Hashable, Iterator
+from dataclasses import replace
+from heapq import heapify, heappop, heappush
+from math import inf
+from typing import NamedTuple
+
+from admission.core import events as ev
+from admission.core.leases import Bound, Caller, Holder, Lease, Reason, State, Waiter
+from admission.core.levels import Level, PoolSpec
+from admission.core.pool import Pool
+
+
+class Key(NamedTuple):
+    """Names one lease or one waiter."""
+
+    kind: str
+    number: int
+
+
+def lease_key(lease: Lease) -> Key:
+    return Key("lease", lease.id)
+
+
+def waiter_key(waiter: Waiter) -> Key:
+    return Key("ticket", waiter.ticket)
+
+
+class Ledger:
+    """See the module."""
+
+    def __init__(self, specs: tuple[PoolSpec, ...], level: Level) -> None:
+        self.pools = {spec.name: Pool(spec, level) for spec in specs}
+        self.last_lease = 0
+        self.last_ticket = 0
+        # Invariant, checked at every step: granted - ended is the number of leases.
+        self.granted = 0
+        self.ended = 0
+        self.effects: list[ev.Effect] = []
+        # Which leases and waiters a holder, connection, caller or request id has. An index, made
+        # of nothing that the tables don't say.
+        self._keys: dict[Hashable, set[Key]] = {}
+        # Hints of when something is due, never removed early: the object itself says if it is.
+        self._alarms: list[tuple[float, Key]] = []
+
+    # --- reading --------------------------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        return sum(len(pool.leases) for pool in self.pools.values())
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(pool.waiters) for pool in self.pools.values())
+
+    def lease(self, number: int) -> Lease | None:
+        return next((p.leases[number] for p in self.pools.values() if number in p.leases), None)
+
+    def waiter(self, ticket: int) -> Waiter | None:
+        return next((p.waiters[ticket] for p in self.pools.values() if ticket in p.waiters), None)
+
+    def of(self, handle: Hashable) -> list[Lease | Waiter]:
+        """What a holder, connection, caller or request id has: its leases, then its waiters."""
+        found = [self._find(key) for key in sorted(self._keys.get(handle, ()))]
+        return [one for one in found if one is not None]
+
+    def has(self, handle: Hashable) -> bool:
+        return handle in self._keys
+
+    def regaining(self, lease: Lease) -> Waiter | None:
+        """The waiter that asks for this yielded lease's units again."""
+        waiters = (one for one in self.of(lease_key(lease)) if isinstance(one, Waiter))
+        return next(waiters, None)
+
+    def holders(self) -> list[Holder]:
+        return [handle for handle in self._keys if isinstance(handle, Holder)]
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def next_alarm(self) -> float:
+        """When the next lease or waiter is due; inf where none is."""
+        while self._alarms:
+            due_at, key = self._alarms[0]
+            if self._due_at(key) == due_at:
+                return due_at
+            heappop(self._alarms)
+        return inf
+
+    def due(self, now: float) -> Iterator[Lease | Waiter]:
+        """What is due; each must be ended, or made to leave, before the next is asked for."""
+        while self.next_alarm() <= now:
+            _, key = heappop(self._alarms)
+            found = self._find(key)
+            assert found is not None
+            yield found
+
+    # --- waiters --------------------------------------------------------------------------------
+
+    def enqueue(self, waiter: Waiter) -> None:
+        if not self.has(waiter.claim.holder):
+            self.effects.append(ev.Watch(waiter.claim.holder))
+        self.pools[waiter.claim.pool].add(waiter)
+        self._link(waiter_key(waiter), handles(waiter))
+        self._alarm(waiter.due_at, waiter_key(waiter))
+
+    def replace_waiter(self, old: Waiter, new: Waiter) -> None:
+        """The same ticket with another caller or deadline."""
+        self.pools[new.claim.pool].update(new)
+        self._link(waiter_key(new), handles(new))
+        self._unlink(waiter_key(old), [one for one in handles(old) if one not in handles(new)])
+        self._alarm(new.due_at, waiter_key(new))
+
+    def leave(self, waiter: Waiter, code: str, message: str) -> None:
+        """The waiter leaves the queue without a grant, and its caller is told why."""
+        self.pools[waiter.claim.pool].remove(waiter)
+        self._unlink(waiter_key(waiter), handles(waiter))
+        self.persist(ev.Left(waiter.ticket, code))
+        if waiter.caller is not None:
+            self.refuse(waiter.caller, code, message)
+
+    # --- leases ---------------------------------------------------------------------------------
+
+    def grant(self, now: float, pool: Pool, waiter: Waiter) -> None:
+        claim, caller = waiter.claim, waiter.caller
+        assert caller is not None, "nobody to tell"
+        pool.remove(waiter)
+        pool.last_grant_at = now
+        if waiter.lease is not None:
+            lease = pool.move(pool.leases[waiter.lease], State.HELD)
+            self.persist(ev.Regained(lease.id, waiter.ticket, waiter))
+        else:
+            self.last_lease += 1
+            self.granted += 1
+            lease = Lease(
+                id=self.last_lease,
+                claim=claim,
+                ticket=waiter.ticket,
+                granted_at=now,
+                waited_s=now - waiter.queued_at,
+                caller=caller,
+                expires_at=inf if claim.ttl_s is None else now + claim.ttl_s,
+            )
+            self.put_lease(lease)
+            self.persist(ev.Granted(lease, waiter))
+        self._unlink(waiter_key(waiter), handles(waiter))
+        self.effects.append(ev.Told(caller, lease))
+
+    def put_lease(self, lease: Lease) -> None:
+        """A lease enters the table, or takes its old self's place there."""
+        pool = self.pools[lease.claim.pool]
+        old = pool.leases.get(lease.id)
+        pool.leases[lease.id] = lease
+        self._link(lease_key(lease), handles(lease))
+        if old is not None:
+            gone = [one for one in handles(old) if one not in handles(lease)]
+            self._unlink(lease_key(lease), gone)
+        self._alarm(lease.due_at, lease_key(lease))
+
+    def end(self, now: float, lease: Lease, reason: Reason) -> None:
+        self.drop_regain(lease, "unknown_lease", f"lease {lease.id} ended: {reason}")
+        self.forget(lease)
+        self.ended += 1
+        self.pools[lease.claim.pool].note_hold(now - lease.granted_at)
+        self.persist(ev.Ended(lease.id, reason, lease))
+        if lease.caller is not None and reason not in (Reason.RELEASED, Reason.CONNECTION_CLOSED):
+            self.effects.append(ev.LeaseEnded(lease.caller, lease.id, reason))
+
+    def forget(self, lease: Lease) -> None:
+        """The lease leaves the table; `end` is what everybody but a grant taken back wants."""
+        self.pools[lease.claim.pool].move(lease, State.ENDED)
+        self._unlink(lease_key(lease), handles(lease))
+
+    def drop_regain(self, lease: Lease, code: str, message: str) -> None:
+        waiter = self.regaining(lease)
+        if waiter is not None:
+            self.leave(waiter, code, message)
+
+    def take_up(self, lease: Lease, caller: Caller) -> Lease:
+        """The lease on its holder's new connection."""
+        state = State.HELD if lease.state is State.DETACHED else lease.state
+        lease = replace(lease, caller=caller, state=state, detached_until=inf)
+        self.put_lease(lease)
+        return lease
+
+    # --- answers --------------------------------------------------------------------------------
+
+    def persist(self, record: ev.Record) -> None:
+        self.effects.append(ev.Persist(record))
+
+    def refuse(self, caller: Caller, code: str, message: str) -> None:
+        self.effects.append(ev.Refused(caller, code, message))
+
+    # --- the index and the alarms ---------------------------------------------------------------
+
+    def _find(self, key: Key) -> Lease | Waiter | None:
+        return self.lease(key.number) if key.kind == "lease" else self.waiter(key.number)
+
+    def _due_at(self, key: Key) -> float:
+        found = self._find(key)
+        return inf if found is None else found.due_at
+
+    def _alarm(self, due_at: float, key: Key) -> None:
+        if due_at == inf:
+            return
+        heappush(self._alarms, (due_at, key))
+        # Hints of what ended early stay until their time; without this they could pile up.
+        if len(self._alarms) > 64 + 4 * (self.held + self.waiting):
+            self._alarms = [(at, key) for at, key in set(self._alarms) if self._due_at(key) == at]
+            heapify(self._alarms)
+
+    def _link(self, key: Key, to: list[Hashable]) -> None:
+        for handle in to:
+            self._keys.setdefault(handle, set()).add(key)
+
+    def _unlink(self, key: Key, to: list[Hashable]) -> None:
+        for handle in to:
+            keys = self._keys[handle]
+            keys.discard(key)
+            if not keys:
+                del self._keys[handle]
+                if isinstance(handle, Holder):
+                    self.effects.append(ev.Unwatch(handle))
+
+
+def handles(one: Lease | Waiter) -> list[Hashable]:
+    """By what a lease or a waiter can be found."""
+    found: list[Hashable] = [one.claim.holder]
+    if one.claim.request is not None:
+        found.append(one.claim.request)
+    if one.caller is not None:
+        found.append(one.caller)
+        # A lease that outlives its connection is none of the connection's.
+        if isinstance(one, Waiter) or one.claim.bound is Bound.CONNECTION:
+            found.append(one.caller.connection)
+    if isinstance(one, Waiter) and one.lease is not None:
+        found.append(Key("lease", one.lease))
+    return found

@@ -1,0 +1,192 @@
+"""One semaphore: its capacity, its leases and its queue.
+
+A pool decides who is next and whether there is room. It keeps the only record of what is out, the
+table `leases`; units in use are added up from it and counted nowhere else. When a lease ends, why,
+and who is told is `core.admission`'s affair.
+"""
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import inf
+from statistics import median
+
+from admission.core.leases import Lease, State, Waiter
+from admission.core.levels import Level, PoolSpec
+
+# What a lease can live through. Ending is always possible; nothing follows it.
+LIVES: dict[State, frozenset[State]] = {
+    State.HELD: frozenset({State.YIELDED, State.DETACHED, State.ENDED}),
+    State.YIELDED: frozenset({State.HELD, State.DETACHED, State.ENDED}),
+    State.DETACHED: frozenset({State.HELD, State.YIELDED, State.ENDED}),
+    State.ENDED: frozenset(),
+}
+
+HOLD_TIMES_KEPT = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a waiter stands: position from 1, why it is not granted, and a guess at how long.
+
+    `eta_s` is None where no lease has ended yet, so that there is nothing to guess from.
+    """
+
+    waiter: Waiter
+    position: int
+    reason: str
+    eta_s: float | None
+
+
+class Pool:
+    """See the module. `level` is the one in force; the daemon's governor changes it."""
+
+    def __init__(self, spec: PoolSpec, level: Level) -> None:
+        self.spec = spec
+        self.level = level
+        self.leases: dict[int, Lease] = {}
+        self.waiters: dict[int, Waiter] = {}
+        # Invariant: the orders of `waiters`, sorted.
+        self._orders: list[tuple[int, bool, int]] = []
+        self.last_grant_at = -inf
+        self._hold_times_s: deque[float] = deque(maxlen=HOLD_TIMES_KEPT)
+
+    @property
+    def capacity(self) -> int:
+        return self.spec.capacity[self.level.level]
+
+    @property
+    def in_use(self) -> int:
+        return sum(lease.claim.weight for lease in self.leases.values() if lease.is_out)
+
+    @property
+    def overcommitted(self) -> int:
+        """By how many units more are out than the capacity, since it shrank."""
+        return max(0, self.in_use - self.capacity)
+
+    # --- the queue ------------------------------------------------------------------------------
+
+    def add(self, waiter: Waiter) -> None:
+        insort(self._orders, waiter.order)
+        self.waiters[waiter.ticket] = waiter
+
+    def remove(self, waiter: Waiter) -> None:
+        del self.waiters[waiter.ticket]
+        del self._orders[bisect_left(self._orders, waiter.order)]
+
+    def update(self, waiter: Waiter) -> None:
+        """The same ticket with another caller or deadline; its place does not change."""
+        assert waiter.order == self.waiters[waiter.ticket].order
+        self.waiters[waiter.ticket] = waiter
+
+    def queue(self) -> Iterator[Waiter]:
+        """The waiters in their order."""
+        return (self.waiters[ticket] for _, _, ticket in self._orders)
+
+    def position(self, waiter: Waiter) -> int:
+        return bisect_left(self._orders, waiter.order) + 1
+
+    def ordinal(self, waiter: Waiter) -> str:
+        """Its position as a person says it: 1st, 2nd, 11th."""
+        number = self.position(waiter)
+        ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+        return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
+
+    def front(self) -> Waiter | None:
+        """Who is served next, whether or not there is room; None where nobody is to be.
+
+        Nobody overtakes it, however small, so a large request can't starve. Two are passed over
+        and keep their place: one that wants more than the whole capacity of this level (waiting
+        for it would idle the machine until the level falls), and one whose client is away. If
+        the daemon was away instead, all wait until its waiters have had their chance to return.
+        """
+        capacity = self.capacity
+        for waiter in self.queue():
+            if waiter.claim.weight > capacity:
+                continue
+            if not waiter.is_away:
+                return waiter
+            if waiter.keeps_place:
+                return None
+        return None
+
+    def ready_at(self) -> float:
+        """When the next grant may come, as grants keep the level's delay between them."""
+        return self.last_grant_at + self.level.delay_s if self.spec.is_spaced else -inf
+
+    def fitting(self) -> Waiter | None:
+        """The front waiter, where there is room for it."""
+        waiter = self.front()
+        if waiter is None or self.in_use + waiter.claim.weight > self.capacity:
+            return None
+        return waiter
+
+    def grantable(self, now: float) -> Waiter | None:
+        """The waiter that is to be granted now, if any."""
+        waiter = self.fitting()
+        return waiter if waiter is not None and now >= self.ready_at() else None
+
+    # --- the leases -----------------------------------------------------------------------------
+
+    def move(self, lease: Lease, state: State, **changes: object) -> Lease:
+        """The lease in its next state, which the table `LIVES` allows."""
+        assert state in LIVES[lease.state], f"lease {lease.id}: {lease.state} can't be {state}"
+        moved = replace(lease, state=state, **changes)  # type: ignore[arg-type]
+        if state is State.ENDED:
+            del self.leases[lease.id]
+        else:
+            self.leases[lease.id] = moved
+        return moved
+
+    def note_hold(self, hold_s: float) -> None:
+        """Remembers how long a lease was out, for the guess at how long others wait."""
+        self._hold_times_s.append(hold_s)
+
+    # --- what waiters are told ------------------------------------------------------------------
+
+    def places(self, now: float) -> Iterator[Place]:
+        """Every waiter with its place, in order; one pass over the queue."""
+        in_use, capacity, front = self.in_use, self.capacity, self.front()
+        typical_s = median(self._hold_times_s) if self._hold_times_s else None
+        units_ahead = in_use - capacity
+        for index, waiter in enumerate(self.queue()):
+            reason = self._reason(waiter, front, in_use, now)
+            units_ahead += waiter.claim.weight
+            eta_s = None
+            if typical_s is not None and waiter.claim.weight <= capacity:
+                turns = max(units_ahead, 1) / capacity
+                spacing_s = index * self.level.delay_s if self.spec.is_spaced else 0.0
+                eta_s = max(turns * typical_s, spacing_s)
+            yield Place(waiter, index + 1, reason, eta_s)
+
+    def reason(self, waiter: Waiter, now: float) -> str:
+        """Why this waiter is not granted, in words and numbers."""
+        return self._reason(waiter, self.front(), self.in_use, now)
+
+    def _reason(self, waiter: Waiter, front: Waiter | None, in_use: int, now: float) -> str:
+        weight, name = waiter.claim.weight, self.spec.name
+        if waiter.is_away:
+            return "its client is away"
+        if weight > self.capacity:
+            return (
+                f"weight {weight} is more than the {self.capacity} of {name} "
+                f"at level {self.level.level} ({self.level.name})"
+            )
+        if front is None:
+            return "holders from before a restart have their chance to come back first"
+        if in_use + front.claim.weight > self.capacity:
+            return self._full(in_use)
+        if waiter is not front:
+            return f"{self.position(waiter) - 1} ahead in the queue"
+        if now < self.ready_at():
+            return (
+                f"grants keep {self.level.delay_s:g} s apart at level "
+                f"{self.level.level} ({self.level.name})"
+            )
+        return "its turn has come"
+
+    def _full(self, in_use: int) -> str:
+        if self.spec.name == "agents":
+            return f"{in_use} of {self.capacity} agents run"
+        return f"{in_use} of {self.capacity} units of {self.spec.name} are out"

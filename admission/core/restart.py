@@ -1,0 +1,121 @@
+"""Taking over from an earlier daemon: what it wrote, less those who are gone since.
+
+Nobody's connection survives a daemon. Whoever has a connection-bound lease or a place in the queue
+gets a while to come back; until then its units stay out and its place is kept, so a newcomer can
+never take a living holder's slot.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from admission.core import events as ev
+from admission.core.governor import Governor
+from admission.core.leases import Bound, Lease, Reason, State, Waiter
+from admission.core.ledger import Ledger
+
+
+def snapshot(ledger: Ledger, governor: Governor) -> Iterator[ev.Record]:
+    """The records that lead to this state, as few as there can be."""
+    yield ev.Numbered(ledger.last_lease, ledger.last_ticket)
+    yield level_record(governor)
+    for pool in ledger.pools.values():
+        yield from (ev.Granted(lease) for lease in pool.leases.values())
+        yield from (ev.Queued(waiter) for waiter in pool.queue())
+
+
+def level_record(governor: Governor) -> ev.LevelChanged:
+    return ev.LevelChanged(governor.row.level, governor.reasons, governor.by_hand_until)
+
+
+def take_over(
+    now: float, event: ev.Restarted, ledger: Ledger, governor: Governor, grace_s: float
+) -> None:
+    """Fills an empty ledger from the records, and ends what belonged to the dead."""
+    assert not ledger.last_ticket, "only the first event can be Restarted"
+    leases, waiters = _replay(event.records, ledger, governor)
+    for lease in leases.values():
+        if lease.claim.pool in ledger.pools:
+            _adopt_lease(ledger, lease, now + grace_s)
+    for waiter in waiters.values():
+        if waiter.claim.pool in ledger.pools:
+            away = replace(waiter, caller=None, away_until=now + grace_s, keeps_place=True)
+            ledger.enqueue(away)
+    for holder in ledger.holders():
+        if holder not in event.living:
+            for one in ledger.of(holder):
+                _bury(now, ledger, one)
+
+
+def _adopt_lease(ledger: Ledger, lease: Lease, back_by: float) -> None:
+    if not ledger.has(lease.claim.holder):
+        ledger.effects.append(ev.Watch(lease.claim.holder))
+    lease = replace(lease, caller=None)
+    if lease.claim.bound is Bound.CONNECTION:
+        state = State.YIELDED if lease.state is State.YIELDED else State.DETACHED
+        lease = replace(lease, state=state, detached_until=back_by)
+    pool = ledger.pools[lease.claim.pool]
+    pool.last_grant_at = max(pool.last_grant_at, lease.granted_at)
+    ledger.granted += 1
+    ledger.put_lease(lease)
+
+
+def _bury(now: float, ledger: Ledger, one: Lease | Waiter) -> None:
+    if isinstance(one, Lease):
+        ledger.end(now, one, Reason.HOLDER_EXITED)
+    elif ledger.waiter(one.ticket):  # it may have left with the lease that it wanted to regain
+        ledger.leave(one, "holder_gone", "its process is gone")
+
+
+def _replay(
+    records: tuple[ev.Record, ...], ledger: Ledger, governor: Governor
+) -> tuple[dict[int, Lease], dict[int, Waiter]]:
+    """What was out and who waited when the last record was written."""
+    leases: dict[int, Lease] = {}
+    waiters: dict[int, Waiter] = {}
+    for record in records:
+        match record:
+            case ev.Numbered():
+                ledger.last_lease, ledger.last_ticket = record.lease, record.ticket
+            case ev.LevelChanged():
+                _replay_level(record, governor)
+            case ev.Queued(waiter):
+                ledger.last_ticket = max(ledger.last_ticket, waiter.ticket)
+                waiters[waiter.ticket] = waiter
+            case ev.Left(ticket):
+                waiters.pop(ticket, None)
+            case ev.Granted(lease):
+                ledger.last_lease = max(ledger.last_lease, lease.id)
+                ledger.last_ticket = max(ledger.last_ticket, lease.ticket)
+                waiters.pop(lease.ticket, None)
+                leases[lease.id] = lease
+            case ev.Ended():
+                leases.pop(record.lease, None)
+            case ev.Yielded() | ev.Regained() | ev.Renewed():
+                _replay_change(record, leases, waiters)
+    return leases, waiters
+
+
+def _replay_level(record: ev.LevelChanged, governor: Governor) -> None:
+    if record.by_hand_until is None:
+        governor.set_auto()
+        governor.resume_at(record.level)
+    else:
+        governor.set_by_hand(record.level, record.by_hand_until)
+
+
+def _replay_change(
+    record: ev.Yielded | ev.Regained | ev.Renewed,
+    leases: dict[int, Lease],
+    waiters: dict[int, Waiter],
+) -> None:
+    lease = leases.get(record.lease)
+    if lease is None:
+        return
+    match record:
+        case ev.Yielded():
+            leases[lease.id] = replace(lease, state=State.YIELDED)
+        case ev.Regained():
+            leases[lease.id] = replace(lease, state=State.HELD)
+            waiters.pop(record.ticket, None)
+        case ev.Renewed():
+            leases[lease.id] = replace(lease, expires_at=record.expires_at)
