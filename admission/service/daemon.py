@@ -1,0 +1,314 @@
+"""Owns the core: feeds it events, carries out its effects in order, and keeps its time.
+
+Nobody else changes a lease. `feed` is one step and never awaits, so no two steps can mix.
+"""
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from math import inf
+
+import trio
+
+from admission.core import events as ev
+from admission.core.admission import Admission
+from admission.core.leases import Holder
+from admission.protocol import Frame
+from admission.service.config import Config
+from admission.service.holders import Exit, Gone, exit_of
+from admission.service.journal import Journal
+from admission.service.sensors import Sensors
+from admission.service.telling import Line, Places, Watchers
+from admission.service.views import level_map, record_map, sample_map, status_map, told_map
+
+JOURNAL_RETRY_S = 1.0
+PLACES_INTERVAL_S = 0.5
+# Telling 10,000 waiters their places takes a while; they hear of it less often.
+WAITERS_TOLD_PER_S = 2_000
+FIRST_CPU_READING_S = 1.0
+# Closer than this to a bound of the next level, the machine is looked at more often.
+HEADROOM_PCT = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """See the module. `clock` gives seconds that never go back; `run` keeps it all going."""
+
+    def __init__(
+        self,
+        core: Admission,
+        journal: Journal,
+        config: Config,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        watch_exit: Callable[[Holder], Exit] = exit_of,
+        sensors: Sensors | None = None,
+    ) -> None:
+        self.core = core
+        self.config = config
+        self.clock = clock
+        self.lines: dict[int, Line] = {}
+        self.watchers = Watchers()
+        self.started_at = clock()
+        self.level_since = clock()
+        self._journal = journal
+        self._watch_exit = watch_exit
+        self._sensors = sensors or Sensors()
+        self._places = Places()
+        self._places_changed = trio.Event()
+        self._inbox: deque[ev.Event] = deque()
+        self._is_feeding = False
+        self._is_stopping = False
+        self._rearmed = trio.Event()
+        self._journal_failed = trio.Event()
+        self._busy = trio.Event()
+        self._exits: dict[Holder, trio.CancelScope] = {}
+        self._peers: Counter[Holder] = Counter()
+        self._nursery: trio.Nursery | None = None
+
+    def stop(self) -> None:
+        """From now on nothing ends a lease: they are the next daemon's, by the journal."""
+        self._is_stopping = True
+
+    # --- the step -------------------------------------------------------------------------------
+
+    def feed(self, event: ev.Event) -> None:
+        """One event, and all that follows from it at once: the only way to change a lease."""
+        if self._is_stopping:
+            return
+        self._inbox.append(event)
+        if self._is_feeding:
+            return  # an effect of the step that is under way; it comes right after
+        self._is_feeding = True
+        try:
+            due_at = self.core.wakeup()
+            while self._inbox:
+                self._carry_out(self.core.handle(self.clock(), self._inbox.popleft()))
+            if self._journal.wants_rewrite:
+                self._rewrite_journal()  # if it can't be, the long one goes on
+            if self.core.wakeup() != due_at:
+                self._rearmed.set()
+            if self.core.ledger.waiting:
+                self._places_changed.set()
+        finally:
+            self._is_feeding = False
+
+    def _carry_out(self, effects: list[ev.Effect]) -> None:
+        for index, effect in enumerate(effects):
+            match effect:
+                case ev.Persist(record):
+                    if not self._journal.append(record) and self._note_unwritten(effects[index:]):
+                        return
+                    self._publish(record)
+                case ev.Watch(holder):
+                    self._watch(holder)
+                case ev.Unwatch(holder):
+                    self._unwatch(holder)
+                case _:
+                    self._tell(effect)
+
+    def _tell(self, effect: ev.Answer) -> None:
+        """Sends an answer to whoever asked, if that connection is still there."""
+        body: Frame
+        match effect:
+            case ev.Told():
+                body = {"ok": True, **told_map(effect, self.core.level)}
+            case ev.ToldLevel():
+                body = {"ok": True, **level_map(self.core.level)}
+            case ev.Done(found=found):
+                body = {"ok": True} if found is None else {"ok": True, "found": found}
+            case ev.Refused(code=code, message=message):
+                body = {"ok": False, "error": {"code": code, "message": message}}
+            case ev.LeaseEnded(lease=lease, reason=reason):
+                body = {"event": "revoked", "lease": lease, "reason": reason.value}
+        line = self.lines.get(effect.caller.connection)
+        if line is not None:
+            line.send({"id": effect.caller.id, **body})
+
+    def _note_unwritten(self, rest: list[ev.Effect]) -> bool:
+        """A record could not be written. True where it was a promise, which is then taken back."""
+        records = tuple(one.record for one in rest if isinstance(one, ev.Persist))
+        is_promise = isinstance(records[0], ev.Promise)
+        if is_promise or self.core.journal_works:
+            self._fail_journal(records if is_promise else ())
+        return is_promise
+
+    def _fail_journal(self, records: tuple[ev.Record, ...]) -> None:
+        if not self._journal_failed.is_set():
+            log.error("the journal %s can't be written: nothing is granted", self._journal.path)
+        self._journal_failed.set()
+        # Before anything else that waits to be fed: the core must know first.
+        self._inbox.appendleft(ev.JournalFailed(records))
+
+    def _publish(self, record: ev.Record) -> None:
+        now = self.clock()
+        if isinstance(record, ev.LevelChanged):
+            self._log_level(record)
+        if isinstance(record, ev.Granted):
+            self._busy.set()
+        if self.watchers and (news := record_map(record, self.core.level, now)):
+            self.watchers.publish(*news)
+
+    def _log_level(self, record: ev.LevelChanged) -> None:
+        self.level_since = self.clock()
+        name = self.core.governor.levels[record.level].name
+        log.info("level %d (%s): %s", record.level, name, "; ".join(record.reasons) or "all calm")
+
+    # --- what can be asked ----------------------------------------------------------------------
+
+    def status(self) -> Frame:
+        now = self.clock()
+        return {
+            **status_map(self.core, now),
+            "level_since_s": round(now - self.level_since, 3),
+            "uptime_s": round(now - self.started_at, 3),
+            "degraded": self._degraded(),
+        }
+
+    def _degraded(self) -> list[str]:
+        sample = self.core.governor.sample
+        found = [] if sample is None else list(sample.failed)
+        if not self.core.journal_works:
+            found.append(f"the journal {self._journal.path} can't be written: no lease is granted")
+        return found
+
+    # --- lines and holders ----------------------------------------------------------------------
+
+    def add_line(self, line: Line) -> None:
+        self.lines[line.number] = line
+        self._peers[line.peer.holder] += 1
+
+    def remove_line(self, line: Line) -> None:
+        """The connection is closed: what hangs on it ends."""
+        del self.lines[line.number]
+        self.watchers.remove_line(line.number)
+        self._peers[line.peer.holder] -= 1
+        if not self._peers[line.peer.holder]:
+            del self._peers[line.peer.holder]
+        self.feed(ev.ConnectionClosed(line.number))
+        self._unwatch(line.peer.holder)
+
+    def _watch(self, holder: Holder) -> None:
+        if holder in self._exits:
+            return
+        try:
+            exit_ = self._watch_exit(holder)
+        except Gone:
+            self._inbox.append(ev.HolderExited(holder))
+            return
+        assert self._nursery is not None
+        scope = self._exits[holder] = trio.CancelScope()
+        self._nursery.start_soon(self._await_exit, holder, exit_, scope)
+
+    async def _await_exit(self, holder: Holder, exit_: Exit, scope: trio.CancelScope) -> None:
+        with scope:
+            try:
+                await exit_.wait()
+            finally:
+                exit_.close()
+        if not scope.cancelled_caught:
+            self._exits.pop(holder, None)
+            self.feed(ev.HolderExited(holder))
+
+    def _unwatch(self, holder: Holder) -> None:
+        """Stops watching, unless somebody will want it again soon: a client that is connected
+        takes one lease after the other.
+        """
+        if holder in self._exits and not self._peers[holder] and not self.core.needs(holder):
+            self._exits.pop(holder).cancel()
+
+    # --- what goes on all the time --------------------------------------------------------------
+
+    async def run(
+        self,
+        records: list[ev.Record],
+        living: frozenset[Holder],
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Takes over from an earlier daemon, says so, then keeps time until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self.feed(ev.Restarted(tuple(records), living))
+            if not self._rewrite_journal():
+                self._fail_journal(())
+                self.feed(ev.TimePassed())
+            task_status.started()
+            nursery.start_soon(self._keep_time)
+            nursery.start_soon(self._keep_journal)
+            nursery.start_soon(self._tell_places)
+            nursery.start_soon(self._take_samples)
+
+    async def _keep_time(self) -> None:
+        """Feeds `TimePassed` when the core's one deadline has come, and not before."""
+        while True:
+            self._rearmed = trio.Event()
+            due_at = self.core.wakeup()
+            left_s = due_at - self.clock()
+            with trio.move_on_after(max(left_s, 0)) if due_at < inf else trio.CancelScope():
+                await self._rearmed.wait()
+            if self.clock() >= due_at:
+                self.feed(ev.TimePassed())
+
+    def _rewrite_journal(self) -> bool:
+        try:
+            self._journal.rewrite(self.core.snapshot())
+        except OSError as problem:
+            log.warning("the journal can't be written anew: %s", problem)
+            return False
+        return True
+
+    async def _keep_journal(self) -> None:
+        """After a failure, tries to write the whole state anew until that works."""
+        while True:
+            await self._journal_failed.wait()
+            while not self._rewrite_journal():  # noqa: ASYNC110 -- a disk tells nobody
+                await trio.sleep(JOURNAL_RETRY_S)
+            self._journal_failed = trio.Event()
+            log.info("the journal can be written again")
+            self.feed(ev.JournalWorks())
+
+    async def _tell_places(self) -> None:
+        while True:
+            await self._places_changed.wait()
+            self._places_changed = trio.Event()
+            self._places.report(self.core.pools.values(), self.lines, self.clock())
+            waiting = self.core.ledger.waiting
+            await trio.sleep(max(PLACES_INTERVAL_S, waiting / WAITERS_TOLD_PER_S))
+
+    async def _take_samples(self) -> None:
+        """Looks at the machine: seldom at rest, often while something is out or headroom shrinks.
+
+        On the event loop: it takes a tenth of a millisecond and reads from the kernel's memory.
+        """
+        self._sample()
+        await trio.sleep(FIRST_CPU_READING_S)
+        while True:
+            self._sample()
+            self._busy = trio.Event()
+            if self._is_at_rest():
+                with trio.move_on_after(self.config.interval_s):
+                    await self._busy.wait()
+                    # The first lease after a rest: the reading is old, so take one soon.
+                    await trio.sleep(self.config.fast_interval_s)
+            else:
+                await trio.sleep(self.config.fast_interval_s)
+
+    def _sample(self) -> None:
+        now = self.clock()
+        sample = self._sensors.read(now)
+        self.feed(ev.Sampled(sample))
+        if self.watchers:
+            self.watchers.publish("sample", {"event": "sample", **sample_map(sample, now)})
+
+    def _is_at_rest(self) -> bool:
+        governor = self.core.governor
+        sample, normal = governor.sample, governor.levels[0]
+        if self.core.ledger.held or self.core.ledger.waiting or governor.row.level:
+            return False
+        if sample is None or sample.memory_used_pct is None or governor.cpu_smoothed_pct is None:
+            return False
+        memory_room_pct = normal.memory_below_pct - sample.memory_used_pct
+        cpu_room_pct = normal.cpu_below_pct - governor.cpu_smoothed_pct
+        return min(memory_room_pct, cpu_room_pct) > HEADROOM_PCT

@@ -1,0 +1,119 @@
+"""From a request to an event for the core, or to an answer where nothing is to be decided."""
+
+import os
+import secrets
+
+from admission import __version__
+from admission.core import events as ev
+from admission.core.leases import Bound, Caller, Claim, Class, Holder
+from admission.protocol import VERSION, AdmissionError, BadRequest, Frame, LeaseLost, NotPermitted
+from admission.service import requests as rq
+from admission.service.daemon import Daemon
+from admission.service.holders import ancestors, identify, owner_uid
+from admission.service.telling import Line
+from admission.service.views import Wanted, leases_map, level_map
+
+SECRET_BYTES = 16
+
+
+def dispatch(daemon: Daemon, line: Line, frame: Frame) -> None:
+    """Handles one frame: whatever is wrong with it is answered, and changes nothing."""
+    message_id = 0
+    try:
+        message_id = rq.message_id(frame)
+        request = rq.parse(frame)
+        caller = Caller(line.number, message_id)
+        event = _event(daemon, line, caller, request)
+        if event is not None:
+            daemon.feed(event)
+        else:
+            answer = _look(daemon, line, message_id, request)
+            line.send({"id": message_id, "ok": True, **answer})
+    except AdmissionError as error:
+        about = {"code": error.code, "message": str(error)}
+        line.send({"id": message_id, "ok": False, "error": about})
+
+
+def _event(daemon: Daemon, line: Line, caller: Caller, request: rq.Request) -> ev.Event | None:
+    match request:
+        case rq.AcquireRequest():
+            return _acquire(line, caller, request)
+        case rq.CancelRequest(request=by_request, target=target):
+            if by_request is None and target is None:
+                raise BadRequest('cancel: name what to cancel by "request" or by "target"')
+            return ev.Cancel(caller, by_request, target)
+        case rq.ReleaseRequest(lease=lease):
+            return ev.Release(caller, lease, _above(daemon, line, lease))
+        case rq.RenewRequest(lease=lease):
+            return ev.Renew(caller, lease)
+        case rq.YieldRequest(lease=lease):
+            return ev.Yield(caller, lease)
+        case rq.RegainRequest(lease=lease, wait_s=wait_s):
+            return ev.Regain(caller, lease, wait_s)
+        case rq.ResumeRequest(lease=lease, secret=secret):
+            return ev.Resume(caller, lease, _secret(secret))
+        case rq.LevelRequest(set=level, for_s=for_s, auto=auto) if auto or level is not None:
+            return ev.SetLevel(caller, None if auto else level, for_s)
+        case _:
+            return None
+
+
+def _secret(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise BadRequest("resume: the secret is an even number of hexadecimal digits") from None
+
+
+def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acquire:
+    claim = Claim(
+        holder=_holder(line, request.pid),
+        pool=request.pool,
+        weight=request.weight,
+        task=request.task,
+        rank=Class[request.rank.upper()],
+        group=request.group,
+        bound=Bound(request.bound),
+        ttl_s=request.ttl_s,
+        request=request.request,
+        secret=secrets.token_bytes(SECRET_BYTES),
+    )
+    above = ancestors(line.peer.holder.pid) if request.parent is not None else ()
+    return ev.Acquire(caller, claim, request.wait_s, request.parent, above)
+
+
+def _holder(line: Line, pid: int | None) -> Holder:
+    """The process that the lease is for: the peer, or another of the same user's."""
+    if pid is None or pid == line.peer.holder.pid:
+        return line.peer.holder
+    holder = identify(pid)
+    if holder is None:
+        raise LeaseLost(f"acquire: there is no process {pid}; give a running one", "holder_gone")
+    if line.peer.uid not in (0, owner_uid(pid)):
+        raise NotPermitted(f"acquire: process {pid} is another user's; a lease is for your own")
+    return holder
+
+
+def _above(daemon: Daemon, line: Line, number: int) -> tuple[Holder, ...]:
+    """Who asks, and who stands above: needed only where a lease is not this connection's own."""
+    lease = daemon.core.ledger.lease(number)
+    if lease is None or (lease.caller is not None and lease.caller.connection == line.number):
+        return ()
+    return ancestors(line.peer.holder.pid)
+
+
+def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> Frame:
+    """The answer to a request that changes nothing."""
+    match request:
+        case rq.Hello():
+            return {"version": VERSION, "server": __version__, "pid": os.getpid()}
+        case rq.LeasesRequest(pool=pool, task=task, pid=pid, after=[lease, place]):
+            wanted = Wanted(pool, task, pid, (lease, place))
+            return leases_map(daemon.core, daemon.clock(), wanted)
+        case rq.WatchRequest(topics=topics):
+            daemon.watchers.add(line, message_id, topics)
+            return {}
+        case rq.LevelRequest():
+            return level_map(daemon.core.level)
+        case _:
+            return {"version": __version__, "pid": os.getpid(), **daemon.status()}

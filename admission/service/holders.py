@@ -1,0 +1,257 @@
+"""Who a process is, and when it ends.
+
+A process is known by its PID and its start time in kernel ticks since boot: a PID alone is another
+process's within seconds. Its end is an event: a pidfd on Linux, kqueue on macOS, and a look once a
+second where there is neither.
+"""
+
+import logging
+import os
+import select
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from typing import Protocol
+
+import psutil
+import trio
+
+from admission.core.leases import Holder
+
+# Linux 6.5; not yet in the socket module. Names the process that connected even if its PID has
+# been reused since.
+SO_PEERPIDFD = 77
+# macOS <sys/un.h>.
+SOL_LOCAL, LOCAL_PEERCRED, LOCAL_PEERPID = 0, 1, 2
+POLL_INTERVAL_S = 1.0
+ANCESTORS_MAX = 64
+
+log = logging.getLogger(__name__)
+
+
+class Gone(Exception):
+    """The process is not there, or its PID is another's by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of a connection, as the kernel knows it."""
+
+    holder: Holder
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What we need of one process's line in the process table."""
+
+    parent: int
+    start_ticks: int
+
+
+def parse_stat(text: str) -> Stat | None:
+    """Reads /proc/PID/stat; None for a zombie, which has ended and only waits to be noticed.
+
+    The command stands in brackets and may hold brackets and spaces itself, so fields are counted
+    from the last one.
+    """
+    fields = text[text.rindex(")") + 2 :].split()
+    # From here field 3 (state) is 0, field 4 (parent) is 1, field 22 (start time) is 19.
+    if fields[0] in "ZX":
+        return None
+    return Stat(int(fields[1]), int(fields[19]))
+
+
+def _stat(pid: int) -> Stat | None:
+    if sys.platform == "linux":
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                return parse_stat(file.read())
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return Stat(process.ppid(), round(process.create_time() * 1e6))
+    except psutil.Error:
+        return None
+
+
+def identify(pid: int) -> Holder | None:
+    """The process that has this PID now; None where there is none.
+
+    Raises:
+        OSError: it can't be told, as no file descriptor is left. That is not "gone".
+    """
+    stat = _stat(pid) if pid > 0 else None
+    return None if stat is None else Holder(pid, stat.start_ticks)
+
+
+def ancestors(pid: int) -> tuple[Holder, ...]:
+    """The process with this PID and those above it, nearest first."""
+    line: list[Holder] = []
+    while pid > 0 and len(line) < ANCESTORS_MAX:
+        stat = _stat(pid)
+        if stat is None:
+            break
+        line.append(Holder(pid, stat.start_ticks))
+        pid = stat.parent
+    return tuple(line)
+
+
+def owner_uid(pid: int) -> int | None:
+    """Whose process this is; None where it is gone."""
+    try:
+        return psutil.Process(pid).uids().real
+    except psutil.Error:
+        return None
+
+
+def describe(pid: int) -> str:
+    """Where a process comes from, for a person: its program and the folder it works in."""
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            words = process.cmdline()[:1] or [process.name()]
+            folder = process.cwd()
+    except (psutil.Error, OSError):
+        return ""
+    home = os.path.expanduser("~")
+    if folder == home or folder.startswith(home + "/"):
+        folder = "~" + folder[len(home) :]
+    return f"{os.path.basename(words[0])} in {folder}"
+
+
+def peer_of(sock: socket.socket) -> Peer:
+    """Who is at the other end of a connected Unix socket.
+
+    Raises:
+        Gone: the process that connected has ended.
+    """
+    if sys.platform == "darwin":
+        pid = struct.unpack("i", sock.getsockopt(SOL_LOCAL, LOCAL_PEERPID, 4))[0]
+        # struct xucred: version, uid, …
+        uid = struct.unpack("II", sock.getsockopt(SOL_LOCAL, LOCAL_PEERCRED, 76)[:8])[1]
+        holder = identify(pid)
+    else:
+        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        pid, uid, _ = struct.unpack("iII", credentials)
+        holder = identify(pid)
+        if _has_ended(sock):
+            raise Gone
+    if holder is None:
+        raise Gone
+    return Peer(holder, uid)
+
+
+def _has_ended(sock: socket.socket) -> bool:
+    """Whether the process that connected is gone, even if its PID is in use again."""
+    try:
+        pidfd = sock.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+    except OSError:
+        return False  # an older kernel: the PID has to do
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        return bool(poll.poll(0))
+    finally:
+        os.close(pidfd)
+
+
+class Exit(Protocol):
+    """The end of one process, to be waited for."""
+
+    async def wait(self) -> None:
+        """Returns when the process has ended."""
+
+    def close(self) -> None:
+        """Lets go of whatever it took to wait."""
+
+
+if sys.platform == "linux":
+
+    class PidfdExit:
+        """By pidfd (Linux). Readable as soon as the process has ended, reaped or not."""
+
+        def __init__(self, holder: Holder) -> None:
+            try:
+                self._pidfd = os.pidfd_open(holder.pid)
+            except ProcessLookupError:
+                raise Gone from None
+            # Opened by number, so it may be another's: only now that it is open can that be told.
+            if identify(holder.pid) != holder:
+                os.close(self._pidfd)
+                raise Gone
+
+        async def wait(self) -> None:
+            await trio.lowlevel.wait_readable(self._pidfd)
+
+        def close(self) -> None:
+            os.close(self._pidfd)
+
+
+if sys.platform == "darwin":
+
+    class KqueueExit:
+        """By kqueue (macOS). A queue of its own for each, which is readable when it has news."""
+
+        def __init__(self, holder: Holder) -> None:
+            self._queue = select.kqueue()
+            event = select.kevent(
+                holder.pid,
+                select.KQ_FILTER_PROC,
+                select.KQ_EV_ADD | select.KQ_EV_ONESHOT,
+                select.KQ_NOTE_EXIT,
+            )
+            try:
+                self._queue.control([event], 0)
+            except ProcessLookupError:
+                self._queue.close()
+                raise Gone from None
+            if identify(holder.pid) != holder:
+                self._queue.close()
+                raise Gone
+
+        async def wait(self) -> None:
+            await trio.lowlevel.wait_readable(self._queue.fileno())
+
+        def close(self) -> None:
+            self._queue.close()
+
+
+class PollingExit:
+    """By looking once a second, where the kernel offers nothing better."""
+
+    def __init__(self, holder: Holder) -> None:
+        self._holder = holder
+
+    async def wait(self) -> None:
+        while self._is_there():  # noqa: ASYNC110 -- there is no event to wait for
+            await trio.sleep(POLL_INTERVAL_S)
+
+    def _is_there(self) -> bool:
+        try:
+            return identify(self._holder.pid) == self._holder
+        except OSError:
+            return True  # out of descriptors: not known to be gone
+
+    def close(self) -> None:
+        pass
+
+
+def exit_of(holder: Holder) -> Exit:
+    """The best way to wait for this process's end that the machine has just now.
+
+    Raises:
+        Gone: it has ended already.
+    """
+    try:
+        if sys.platform == "darwin":
+            return KqueueExit(holder)
+        if sys.platform == "linux":
+            return PidfdExit(holder)
+    except OSError as problem:
+        log.warning("process %d is watched by polling: %s", holder.pid, problem)
+    return PollingExit(holder)

@@ -1,0 +1,155 @@
+"""What may cross the socket inwards: each request checked, and turned into an event."""
+
+import re
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from admission.protocol import LABEL_CHARS_MAX, REQUEST_BYTES, BadRequest, Frame
+
+Label = Annotated[str, Meta(max_length=LABEL_CHARS_MAX)]
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+SecondsAboveZero = Annotated[float, Meta(gt=0, le=1e9)]
+Number = Annotated[int, Meta(ge=1, lt=2**63)]
+Weight = Annotated[int, Meta(ge=1, lt=2**31)]
+RequestId = Annotated[bytes, Meta(min_length=REQUEST_BYTES, max_length=REQUEST_BYTES)]
+Topic = Literal["level", "lease", "queue", "sample"]
+
+MESSAGE_ID_MAX = 2**63 - 1
+
+
+class Request(Struct):
+    """A request without its `id` and `op`. Fields that it does not know are ignored."""
+
+    op: ClassVar[str]
+
+
+class Hello(Request):
+    op = "hello"
+    version: int = 1
+
+
+class AcquireRequest(Request):
+    op = "acquire"
+    pool: Label = "agents"
+    weight: Weight = 1
+    task: Label = ""
+    rank: Literal["critical", "normal", "batch"] = field(name="class", default="normal")
+    group: Label = ""
+    pid: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
+    bound: Literal["process", "connection"] = "connection"
+    ttl_s: SecondsAboveZero | None = None
+    wait_s: Seconds | None = None
+    request: RequestId | None = None
+    parent: Number | None = None
+
+
+class CancelRequest(Request):
+    op = "cancel"
+    request: RequestId | None = None
+    target: Annotated[int, Meta(ge=0, le=MESSAGE_ID_MAX)] | None = None
+
+
+class ReleaseRequest(Request):
+    op = "release"
+    lease: Number
+
+
+class RenewRequest(Request):
+    op = "renew"
+    lease: Number
+
+
+class YieldRequest(Request):
+    op = "yield"
+    lease: Number
+
+
+class RegainRequest(Request):
+    op = "regain"
+    lease: Number
+    wait_s: Seconds | None = None
+
+
+class ResumeRequest(Request):
+    op = "resume"
+    lease: Number
+    secret: Annotated[str, Meta(pattern="^[0-9a-f]+$", max_length=64)]
+
+
+class LeasesRequest(Request):
+    op = "leases"
+    pool: Label | None = None
+    task: Label | None = None
+    pid: int | None = None
+    after: Annotated[list[int], Meta(min_length=2, max_length=2)] = field(
+        default_factory=lambda: [0, 0]
+    )
+
+
+class StatusRequest(Request):
+    op = "status"
+
+
+class WatchRequest(Request):
+    op = "watch"
+    topics: list[Topic] = field(default_factory=lambda: ["level", "lease", "queue", "sample"])
+
+
+class LevelRequest(Request):
+    op = "level"
+    set: Annotated[int, Meta(ge=0, le=3)] | None = None
+    for_s: SecondsAboveZero | None = None
+    auto: bool = False
+
+
+OPS: dict[str, type[Request]] = {kind.op: kind for kind in Request.__subclasses__()}
+
+
+def message_id(frame: Frame) -> int:
+    """The id that the client gave its request; 0 where it gave none that can be used.
+
+    Raises:
+        BadRequest: there is none, or it is no unsigned integer.
+    """
+    number = frame.get("id")
+    if type(number) is int and 0 <= number <= MESSAGE_ID_MAX:
+        return number
+    raise BadRequest('a request has an "id", an integer from 0 up, which its answer carries')
+
+
+def parse(frame: Frame) -> Request:
+    """The request in this frame.
+
+    Raises:
+        BadRequest: the op is unknown, a field is missing, or one has not the type or size it must.
+    """
+    op = frame.get("op")
+    if not isinstance(op, str):
+        raise BadRequest(f'a request has an "op", one of: {", ".join(OPS)}')
+    kind = OPS.get(op)
+    if kind is None:
+        message = f'there is no op "{_short(op)}"; there are: {", ".join(OPS)}'
+        raise BadRequest(message, "unknown_op")
+    try:
+        return msgspec.convert(frame, kind)
+    except msgspec.ValidationError as problem:
+        raise BadRequest(f"{op}: {_readable(str(problem), frame)}") from None
+
+
+_PROBLEM = re.compile(r"(?P<what>.*) - at `\$\.?(?P<at>[^`]*)`$", re.DOTALL)
+
+
+def _readable(problem: str, frame: Frame) -> str:
+    match = _PROBLEM.match(problem)
+    if match is None:
+        return problem.replace("`", '"')
+    name = re.split(r"[.\[]", match["at"])[0]
+    what = match["what"].replace("`", "")
+    what = what[0].lower() + what[1:]
+    return f"{name} is {_short(repr(frame.get(name)))}: {what}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:40]}… ({len(text)} characters)"

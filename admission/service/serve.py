@@ -1,0 +1,172 @@
+"""Starts the daemon: its folder, its lock, its journal, its socket; and ends it tidily."""
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import trio
+
+from admission.core import events as ev
+from admission.core.admission import Admission
+from admission.core.governor import Governor
+from admission.core.leases import Holder
+from admission.protocol import AlreadyServed, NotPermitted, Unavailable, socket_path
+from admission.service.config import Config, load
+from admission.service.connections import accept_connections
+from admission.service.daemon import Daemon
+from admission.service.holders import identify
+from admission.service.journal import Journal, boot_id
+
+BACKLOG = 1024
+
+log = logging.getLogger(__name__)
+
+
+def run(given_socket: str | None = None, given_config: str | None = None) -> int:
+    """Serves in the foreground until SIGTERM or SIGINT; leases stay in the journal.
+
+    Raises:
+        AdmissionError: the configuration, the folder or the lock does not allow it.
+    """
+    _log_to_stderr()
+    path = Path(socket_path(given_socket))
+    config = load(given_config)
+    prepare_folder(path.parent)
+    with lock(path):
+        journal = Journal(path.with_suffix(".journal"), boot_id())
+        try:
+            records = journal.read()
+        except OSError as problem:
+            raise Unavailable(
+                f"the journal {journal.path} can't be read ({problem}), and without it leases "
+                "that are out would be granted twice; repair or remove it",
+                "journal_unavailable",
+            ) from None
+        with listening(path) as listener:
+            trio.run(_serve, listener, path, journal, records, config)
+    return 0
+
+
+def _log_to_stderr() -> None:
+    level = os.environ.get("ADMISSION_LOG", "info").upper()
+    known = level if level in logging.getLevelNamesMapping() else "INFO"
+    form = "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=known, format=form)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Makes the socket's folder, or checks that it is this user's alone.
+
+    Raises:
+        NotPermitted: it can't be made, is a link, or others may enter it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as problem:
+        raise NotPermitted(
+            f"the folder {folder} can't be used: {problem.strerror}; choose another with --socket"
+        ) from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotPermitted(f"{folder} is a link or no folder; choose another with --socket")
+    if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise NotPermitted(
+            f"{folder} is open to other users; make it yours alone (chmod 700), "
+            "or choose another folder with --socket"
+        )
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Holds the lock beside the socket: one daemon per socket, with no guessing from the file.
+
+    Raises:
+        AlreadyServed: another process holds it.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        file = os.open(path.with_suffix(".lock"), flags, 0o600)
+    except OSError as problem:
+        name = path.with_suffix(".lock")
+        raise NotPermitted(f"the lock {name} can't be opened: {problem.strerror}") from None
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            who = os.pread(file, 32, 0).decode(errors="replace").strip() or "unknown"
+            message = f"a daemon serves {path} already (process {who}); it is left alone"
+            raise AlreadyServed(message) from None
+        with suppress(OSError):  # a full disk: the number is for people only
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """A socket at this path that only this user can connect to. Whoever calls holds the lock, so
+    one that lies there is nobody's.
+    """
+    with suppress(FileNotFoundError):
+        path.unlink()
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with sock:
+        # By umask, so that there is no moment at which others could connect.
+        before = os.umask(0o177)
+        try:
+            sock.bind(str(path))
+        except OSError as problem:
+            raise NotPermitted(f"no socket can be made at {path}: {problem.strerror}") from None
+        finally:
+            os.umask(before)
+        sock.setblocking(False)
+        yield sock
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+async def _serve(
+    listener: socket.socket,
+    path: Path,
+    journal: Journal,
+    records: list[ev.Record],
+    config: Config,
+) -> None:
+    core = Admission(config.pools, Governor(config.levels, config.patience), config.core_limits)
+    daemon = Daemon(core, journal, config)
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(daemon.run, records, _living(records))
+            listener.listen(BACKLOG)
+            log.info("serving %s (process %d)", path, os.getpid())
+            nursery.start_soon(accept_connections, listener, daemon)
+            async for number in signals:
+                daemon.stop()
+                log.info("%s: %s", signal.Signals(number).name, _farewell(core))
+                nursery.cancel_scope.cancel()
+    journal.close()
+
+
+def _living(records: list[ev.Record]) -> frozenset[Holder]:
+    """Who of those that the journal names is still the same living process."""
+    claims = [record.lease.claim for record in records if isinstance(record, ev.Granted)]
+    claims += [record.waiter.claim for record in records if isinstance(record, ev.Queued)]
+    holders = {claim.holder for claim in claims}
+    return frozenset(holder for holder in holders if identify(holder.pid) == holder)
+
+
+def _farewell(core: Admission) -> str:
+    ledger = core.ledger
+    return (
+        f"ending; {ledger.granted} granted, {ledger.ended} ended, {ledger.held} held "
+        "and kept in the journal"
+    )

@@ -1,0 +1,103 @@
+"""What clients are told unasked: their places in the queue, and the news that watchers follow."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from admission.core.leases import Caller
+from admission.core.pool import Place, Pool
+from admission.protocol import Frame
+from admission.service.holders import Peer
+from admission.service.views import place_map
+
+# A watcher with more than this unread is told `lagged` instead; requests have their own limit.
+WATCHER_BACKLOG_BYTES_MAX = 64 * 1024
+
+
+class Line(Protocol):
+    """One connection, as the daemon sees it."""
+
+    number: int
+    peer: Peer
+
+    def send(self, frame: Frame) -> None:
+        """Sends, or keeps what can't be sent yet; closes the line of one who never reads."""
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What was given to `send` and could not be sent yet."""
+
+
+@dataclass(slots=True)
+class Watcher:
+    """One `watch` request."""
+
+    line: Line
+    id: int
+    topics: frozenset[str]
+    sequence: int = 0
+    missed: int = 0
+
+
+class Watchers:
+    """Everybody who follows the news. A slow reader loses events, is told how many, and costs no
+    more than its backlog.
+    """
+
+    def __init__(self) -> None:
+        self._watchers: dict[tuple[int, int], Watcher] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._watchers)
+
+    def add(self, line: Line, message_id: int, topics: Iterable[str]) -> None:
+        self._watchers[line.number, message_id] = Watcher(line, message_id, frozenset(topics))
+
+    def remove_line(self, number: int) -> None:
+        for key in [key for key in self._watchers if key[0] == number]:
+            del self._watchers[key]
+
+    def publish(self, topic: str, event: Frame) -> None:
+        for watcher in list(self._watchers.values()):
+            if topic in watcher.topics:
+                _tell(watcher, event)
+
+
+def _tell(watcher: Watcher, event: Frame) -> None:
+    if watcher.line.backlog_bytes > WATCHER_BACKLOG_BYTES_MAX:
+        watcher.missed += 1
+        return
+    if watcher.missed:
+        watcher.sequence += 1
+        lagged = {"event": "lagged", "missed": watcher.missed, "seq": watcher.sequence}
+        watcher.line.send({"id": watcher.id, **lagged})
+        watcher.missed = 0
+    watcher.sequence += 1
+    watcher.line.send({"id": watcher.id, **event, "seq": watcher.sequence})
+
+
+class Places:
+    """Tells each waiter where it stands, when that has changed since it was last told.
+
+    A waiter that came back on a new connection has been told nothing there yet.
+    """
+
+    def __init__(self) -> None:
+        self._told: dict[int, tuple[Caller | None, int, str]] = {}
+
+    def report(self, pools: Iterable[Pool], lines: dict[int, Line], now: float) -> None:
+        told: dict[int, tuple[Caller | None, int, str]] = {}
+        for pool in pools:
+            for place in pool.places(now):
+                ticket, caller = place.waiter.ticket, place.waiter.caller
+                told[ticket] = news = (caller, place.position, place.reason)
+                if self._told.get(ticket) != news:
+                    _report(place, len(pool.waiters), lines)
+        self._told = told
+
+
+def _report(place: Place, waiting: int, lines: dict[int, Line]) -> None:
+    caller = place.waiter.caller
+    line = None if caller is None else lines.get(caller.connection)
+    if caller is not None and line is not None:
+        line.send({"id": caller.id, "event": "queued", **place_map(place), "of": waiting})

@@ -1,0 +1,202 @@
+"""What crosses the socket outwards: the core's values as maps. Decides nothing."""
+
+from dataclasses import dataclass
+from itertools import takewhile
+
+from admission.core import events as ev
+from admission.core.admission import Admission
+from admission.core.leases import Lease, Waiter
+from admission.core.levels import Level
+from admission.core.pool import Place
+from admission.protocol import FRAME_BYTES_MAX, Frame, encode
+from admission.service.holders import describe
+
+# What an answer's rows may take of its frame.
+ROWS_BYTES_MAX = FRAME_BYTES_MAX - 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which leases and waiters somebody asks for; None is any. `after`: the last lease and the
+    number of waiters that were shown already.
+    """
+
+    pool: str | None = None
+    task: str | None = None
+    pid: int | None = None
+    after: tuple[int, int] = (0, 0)
+
+    def includes(self, one: Lease | Waiter) -> bool:
+        claim = one.claim
+        return (
+            self.pool in (None, claim.pool)
+            and self.task in (None, claim.task)
+            and self.pid in (None, claim.holder.pid)
+        )
+
+
+def params_map(level: Level) -> Frame:
+    """The parameters of a level, named as in the user's document."""
+    return {
+        "level": level.level,
+        "name": level.name,
+        "max_agents": level.max_agents,
+        "batch_size": level.batch_size,
+        "delay_ms": level.delay_ms,
+        "max_concurrent": level.max_concurrent,
+        "reasoning_effort": level.reasoning_effort,
+    }
+
+
+def level_map(level: Level) -> Frame:
+    return {"level": level.level, "name": level.name, "params": params_map(level)}
+
+
+def claim_map(one: Lease | Waiter) -> Frame:
+    claim = one.claim
+    return {
+        "pool": claim.pool,
+        "weight": claim.weight,
+        "task": claim.task,
+        "class": claim.rank.name.lower(),
+        "group": claim.group,
+        "pid": claim.holder.pid,
+        "bound": claim.bound.value,
+    }
+
+
+def lease_map(lease: Lease) -> Frame:
+    """A lease as those may see it who don't hold it: without its secret."""
+    return {
+        "lease": lease.id,
+        "fence": lease.id,
+        **claim_map(lease),
+        "ttl_s": lease.claim.ttl_s,
+        "waited_ms": round(lease.waited_s * 1000),
+    }
+
+
+def told_map(told: ev.Told, level: Level) -> Frame:
+    """The answer that grants or confirms a lease. A lease that is shared keeps its secret."""
+    return {
+        **lease_map(told.lease),
+        "secret": "" if told.shared else told.lease.claim.secret.hex(),
+        "shared": told.shared,
+        **level_map(level),
+    }
+
+
+def place_map(place: Place) -> Frame:
+    return {
+        "ticket": place.waiter.ticket,
+        "position": place.position,
+        "reason": place.reason,
+        "eta_s": None if place.eta_s is None else round(place.eta_s, 1),
+    }
+
+
+def leases_map(core: Admission, now: float, wanted: Wanted) -> Frame:
+    """Who holds what, and who waits. The filters leave out, they don't renumber positions.
+
+    As much as one answer takes; where there is more, `more` is the `after` to ask again with.
+    """
+    last_lease, skip = wanted.after
+    held = [lease for pool in core.pools.values() for lease in pool.leases.values()]
+    held = [lease for lease in held if lease.id > last_lease and wanted.includes(lease)]
+    places = [place for pool in core.pools.values() for place in pool.places(now)]
+    places = [place for place in places if wanted.includes(place.waiter)][skip:]
+    held.sort(key=lambda lease: lease.id)
+    room = Room(ROWS_BYTES_MAX)
+    leases = list(takewhile(room.takes, (held_map(lease, now) for lease in held)))
+    waiting = list(takewhile(room.takes, (waiting_map(place, now) for place in places)))
+    answer: Frame = {"leases": leases, "waiting": waiting}
+    if len(leases) < len(held) or len(waiting) < len(places):
+        shown = held[len(leases) - 1].id if leases else last_lease
+        answer["more"] = [shown, skip + len(waiting)]
+    return answer
+
+
+class Room:
+    """What is left of an answer. Once a row did not fit, none does."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self._left_bytes = size_bytes
+
+    def takes(self, row: Frame) -> bool:
+        self._left_bytes -= len(encode(row))
+        return self._left_bytes >= 0
+
+
+def held_map(lease: Lease, now: float) -> Frame:
+    return {
+        **lease_map(lease),
+        "state": lease.state.value,
+        "age_s": round(now - lease.granted_at, 3),
+        "from": describe(lease.claim.holder.pid),
+    }
+
+
+def waiting_map(place: Place, now: float) -> Frame:
+    waited_s = round(now - place.waiter.queued_at, 3)
+    return {**place_map(place), **claim_map(place.waiter), "waiting_s": waited_s}
+
+
+def status_map(core: Admission, now: float) -> Frame:
+    """The state of everything, in numbers. What only the daemon knows is added there."""
+    pools, governor, ledger = core.pools, core.governor, core.ledger
+    until = governor.by_hand_until
+    return {
+        **level_map(core.level),
+        "by_hand": None if until is None else {"until_s": _finite(until - now)},
+        "capacity": {name: pool.capacity for name, pool in pools.items()},
+        "in_use": {name: pool.in_use for name, pool in pools.items()},
+        "waiting": {name: len(pool.waiters) for name, pool in pools.items()},
+        "overcommitted": {name: pool.overcommitted for name, pool in pools.items()},
+        "sample": None if governor.sample is None else sample_map(governor.sample, now),
+        "reasons": list(governor.reasons),
+        "granted": ledger.granted,
+        "ended": ledger.ended,
+        "held": ledger.held,
+    }
+
+
+def sample_map(sample: ev.Sample, now: float) -> Frame:
+    return {
+        "age_s": round(now - sample.at, 3),
+        "memory_used_pct": _rounded(sample.memory_used_pct),
+        "cpu_used_pct": _rounded(sample.cpu_used_pct),
+        "failed": list(sample.failed),
+    }
+
+
+def record_map(record: ev.Record, level: Level, now: float) -> tuple[str, Frame] | None:
+    """The topic and event by which watchers are told of a record; None for what is no news."""
+    match record:
+        case ev.Granted(lease):
+            return "lease", {"event": "granted", **lease_map(lease)}
+        case ev.Ended(reason=reason, before=Lease() as lease):
+            held_s = round(now - lease.granted_at, 3)
+            about = {"event": "ended", "reason": reason.value, "held_s": held_s}
+            return "lease", {**lease_map(lease), **about}
+        case ev.Yielded(number):
+            return "lease", {"event": "yielded", "lease": number}
+        case ev.Regained(lease=number):
+            return "lease", {"event": "regained", "lease": number}
+        case ev.Renewed(number):
+            return "lease", {"event": "renewed", "lease": number}
+        case ev.Queued(waiter):
+            return "queue", {"event": "waiting", "ticket": waiter.ticket, **claim_map(waiter)}
+        case ev.Left(ticket, why):
+            return "queue", {"event": "left", "ticket": ticket, "why": why}
+        case ev.LevelChanged(reasons=reasons):
+            return "level", {"event": "level", **level_map(level), "reasons": list(reasons)}
+        case ev.Numbered() | ev.Ended():
+            return None
+
+
+def _finite(seconds: float) -> float | None:
+    return None if seconds == float("inf") else round(seconds, 3)
+
+
+def _rounded(percent: float | None) -> float | None:
+    return None if percent is None else round(percent, 1)
