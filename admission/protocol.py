@@ -204,14 +204,14 @@ def socket_path(given: str | None = None) -> str:
     Raises:
         BadConfiguration: the path is longer than a Unix socket's may be.
     """
-    path = given or os.environ.get("ADMISSION_SOCKET") or _default_socket_path()
+    path = os.path.abspath(given or os.environ.get("ADMISSION_SOCKET") or _default_socket_path())
     length = len(os.fsencode(path))
     if length > SOCKET_PATH_BYTES_MAX:
         raise BadConfiguration(
             f"the socket path is {length} bytes long and {SOCKET_PATH_BYTES_MAX} is the most that "
             f"a Unix socket takes: set ADMISSION_SOCKET or --socket to a shorter one than {path}"
         )
-    return os.path.abspath(path)
+    return path
 
 
 def _default_socket_path() -> str:

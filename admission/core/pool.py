@@ -148,7 +148,7 @@ class Pool:
     def places(self, now: float) -> Iterator[Place]:
         """Every waiter with its place, in order; one pass over the queue."""
         in_use, capacity, front = self.in_use, self.capacity, self.front()
-        typical_s = median(self._hold_times_s) if self._hold_times_s else None
+        typical_s = self._typical_hold_s(now)
         units_ahead = in_use - capacity
         for index, waiter in enumerate(self.queue()):
             reason = self._reason(waiter, front, in_use, now)
@@ -159,6 +159,13 @@ class Pool:
                 spacing_s = index * self.level.delay_s if self.spec.is_spaced else 0.0
                 eta_s = max(turns * typical_s, spacing_s)
             yield Place(waiter, index + 1, reason, eta_s)
+
+    def _typical_hold_s(self, now: float) -> float | None:
+        """How long a lease is out as a rule; those still out count with what they have reached."""
+        if not self._hold_times_s:
+            return None
+        so_far_s = [now - lease.granted_at for lease in self.leases.values() if lease.is_out]
+        return median([*self._hold_times_s, *so_far_s])
 
     def reason(self, waiter: Waiter, now: float) -> str:
         """Why this waiter is not granted, in words and numbers."""

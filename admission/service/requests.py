@@ -11,7 +11,7 @@ from admission.protocol import LABEL_CHARS_MAX, REQUEST_BYTES, BadRequest, Frame
 Label = Annotated[str, Meta(max_length=LABEL_CHARS_MAX)]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 SecondsAboveZero = Annotated[float, Meta(gt=0, le=1e9)]
-Number = Annotated[int, Meta(ge=1, lt=2**63)]
+Number = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Weight = Annotated[int, Meta(ge=1, lt=2**31)]
 RequestId = Annotated[bytes, Meta(min_length=REQUEST_BYTES, max_length=REQUEST_BYTES)]
 Topic = Literal["level", "lease", "queue", "sample"]

@@ -7,8 +7,9 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -18,6 +19,7 @@ from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Holder
 from admission.protocol import AlreadyServed, NotPermitted, Unavailable, socket_path
+from admission.service.background import serve_in_background
 from admission.service.config import Config, load
 from admission.service.connections import accept_connections
 from admission.service.daemon import Daemon
@@ -29,16 +31,31 @@ BACKLOG = 1024
 log = logging.getLogger(__name__)
 
 
-def run(given_socket: str | None = None, given_config: str | None = None) -> int:
-    """Serves in the foreground until SIGTERM or SIGINT; leases stay in the journal.
+def run(
+    given_socket: str | None = None, given_config: str | None = None, *, detach: bool = False
+) -> int:
+    """Serves until SIGTERM or SIGINT; leases stay in the journal.
+
+    Args:
+        given_socket: where to listen; without it, the usual place.
+        given_config: the configuration file; likewise.
+        detach: serve in the background; return as soon as the socket answers.
 
     Raises:
         AdmissionError: the configuration, the folder or the lock does not allow it.
     """
-    _log_to_stderr()
     path = Path(socket_path(given_socket))
     config = load(given_config)
     prepare_folder(path.parent)
+    if detach:
+        serve_in_background(path.with_suffix(".log"), partial(_serve_locked, path, config))
+    else:
+        _serve_locked(path, config, lambda: None)
+    return 0
+
+
+def _serve_locked(path: Path, config: Config, say_ready: Callable[[], None]) -> None:
+    _log_to_stderr()
     with lock(path):
         journal = Journal(path.with_suffix(".journal"), boot_id())
         try:
@@ -50,8 +67,7 @@ def run(given_socket: str | None = None, given_config: str | None = None) -> int
                 "journal_unavailable",
             ) from None
         with listening(path) as listener:
-            trio.run(_serve, listener, path, journal, records, config)
-    return 0
+            trio.run(_serve, listener, path, journal, records, config, say_ready)
 
 
 def _log_to_stderr() -> None:
@@ -140,6 +156,7 @@ async def _serve(
     journal: Journal,
     records: list[ev.Record],
     config: Config,
+    say_ready: Callable[[], None],
 ) -> None:
     core = Admission(config.pools, Governor(config.levels, config.patience), config.core_limits)
     daemon = Daemon(core, journal, config)
@@ -148,6 +165,7 @@ async def _serve(
             await nursery.start(daemon.run, records, _living(records))
             listener.listen(BACKLOG)
             log.info("serving %s (process %d)", path, os.getpid())
+            say_ready()
             nursery.start_soon(accept_connections, listener, daemon)
             async for number in signals:
                 daemon.stop()

@@ -1,0 +1,113 @@
+"""The command `admission`: a table of commands, each imported when it is called."""
+
+import os
+import sys
+from importlib import import_module
+
+from admission.protocol import AdmissionError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Name, module, function, what it does.
+COMMANDS = (
+    ("run", "hold", "run", "wait for a lease, then become a command"),
+    ("acquire", "hold", "acquire", "take a lease for a script, and print its id"),
+    ("release", "hold", "release", "give leases back"),
+    ("renew", "hold", "renew", "start the ttl of leases anew"),
+    ("autopilot", "autopilot", "autopilot", "run a list of tasks, some at a time, under admission"),
+    ("leases", "look", "leases", "who holds what, and who waits"),
+    ("status", "look", "status", "the throttle level, why, and how full the pools are"),
+    ("watch", "look", "watch", "the news as they come"),
+    ("level", "steer", "level", "show the throttle level, or set it by hand"),
+    ("serve", "steer", "serve", "the daemon"),
+)
+# What a shell shows of a program that ends by SIGPIPE.
+EXIT_BROKEN_PIPE = 141
+BY_NAME = {name: (module, function) for name, module, function, _ in COMMANDS}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Runs one command; its exit status."""
+    words = sys.argv[1:] if words is None else words
+    try:
+        return _run(words)
+    except AdmissionError as problem:
+        _explain(problem, words)
+        return problem.exit_status
+    except KeyboardInterrupt:
+        return _die_by_sigint()
+    except BrokenPipeError:
+        # Whoever read us has enough, as in `admission watch | head`. Nothing is left to be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+
+
+def _run(words: list[str]) -> int:
+    name = words[0] if words else "--help"
+    if name in BY_NAME:
+        module, function = BY_NAME[name]
+        command: Callable[[list[str]], int]
+        command = getattr(import_module(f"admission_client.{module}"), function)
+        status = command(words[1:])
+        sys.stdout.flush()  # so that a reader who went away is noticed here
+        return status
+    if name in ("-h", "--help", "help"):
+        if len(words) > 1 and words[1] in BY_NAME:
+            return _run([words[1], "--help"])
+        print(_usage())
+        return 0
+    if name in ("-V", "--version", "version"):
+        from admission import __version__  # importing it costs nothing, naming it here reads well
+
+        print(f"admission {__version__}")
+        return 0
+    print(_unknown(name), file=sys.stderr)
+    return 2
+
+
+def _usage() -> str:
+    lines = [f"  {name:<10} {about}" for name, _, _, about in COMMANDS]
+    return "\n".join(
+        [
+            "usage: admission COMMAND [options]",
+            "",
+            "One semaphore for the agents of this machine, sized by what it can bear.",
+            "",
+            *lines,
+            "",
+            '"admission COMMAND --help" says more. The daemon starts by itself when it is needed.',
+        ]
+    )
+
+
+def _unknown(name: str) -> str:
+    import difflib  # late: only mistakes need it
+
+    close = difflib.get_close_matches(name, BY_NAME, n=1)
+    hint = f'did you mean "{close[0]}"?' if close else '"admission --help" lists them'
+    return f'admission: there is no command "{name}"; {hint}'
+
+
+def _explain(problem: AdmissionError, words: list[str]) -> None:
+    print(f"admission: {problem}", file=sys.stderr)
+    before_command = words[: words.index("--")] if "--" in words else words
+    if "--json" in before_command:
+        from admission_client.output import as_json
+
+        print(as_json({"error": {"code": problem.code, "message": str(problem)}}))
+
+
+def _die_by_sigint() -> int:
+    """Ends as a program does that leaves Ctrl-C alone, so that a calling script stops too."""
+    import signal  # late: `run` hardly ever comes here
+
+    sys.stderr.flush()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGINT)
+    return 128 + signal.SIGINT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The commands that hold leases: run, acquire, release, renew."""
+
+import os
+import sys
+
+from admission.protocol import LABEL_CHARS_MAX, BadRequest, Frame, Unreachable
+from admission_client.blocking import Client
+from admission_client.durations import said
+from admission_client.granted import Lease, claim_fields, enclosing_lease, number, whole
+from admission_client.options import (
+    CLAIM,
+    JSON,
+    SOCKET,
+    Option,
+    Options,
+    parse,
+    parse_count,
+    parse_descriptor,
+    parse_leases,
+    take_no_words,
+)
+from admission_client.output import as_json, print_reply
+from admission_client.waiting import Waiting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    # Its C half: the other one makes enums of all signals first, a third of `run`'s own time.
+    import _signal as signal
+
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+
+RUN = (
+    *CLAIM,
+    Option(
+        "--lease-fd",
+        "lease_fd",
+        "write the lease as a line of JSON to this descriptor",
+        "N",
+        parse_descriptor,
+    ),
+)
+ACQUIRE = (
+    *CLAIM,
+    Option("--pid", "pid", "the process that holds it (the caller)", "PID", parse_count),
+    JSON,
+)
+
+
+def run(words: list[str]) -> int:
+    """Takes a lease, then becomes the command: nothing of us stays, and the lease ends with it."""
+    options = parse(
+        words,
+        RUN,
+        "run [options] -- COMMAND [ARGUMENT ...]",
+        "Waits for a lease, then becomes COMMAND. The lease ends when COMMAND does.\n\n"
+        "  admission run -- make test\n"
+        "  admission run --wait 10m --task review -- claude -p 'review the last commit'",
+    )
+    if not options.words:
+        print("admission run: name a command: admission run -- make test", file=sys.stderr)
+        return 2
+    program = _find(options.words[0])
+    if isinstance(program, int):
+        return program
+    try:
+        options.task = options.task or os.path.basename(options.words[0])[:LABEL_CHARS_MAX]
+        lease = _acquire(options, _fields(options, None, enclosing_lease()))
+        os.environ.update(lease.environment())
+        _report(lease, options.lease_fd)
+    except Unreachable as problem:
+        if os.environ.get("ADMISSION_FAIL") != "open":
+            raise
+        print(f"admission: running without a lease: {problem}", file=sys.stderr)
+    return _become(program, options.words)
+
+
+def _fields(options: Options, pid: int | None, parent: int | None) -> Frame:
+    return claim_fields(
+        pool=options.pool,
+        weight=options.weight,
+        task=options.task,
+        class_=options.class_,
+        group=options.group,
+        ttl_s=options.ttl_s,
+        pid=pid,
+        parent=parent,
+    )
+
+
+def _acquire(options: Options, fields: Frame) -> Lease:
+    with Client(options.socket, autostart=True) as client, Waiting(quiet=options.quiet) as waiting:
+        lease = client.acquire(fields, options.wait_s, waiting)
+        waiting.admitted(lease)
+    return lease
+
+
+def _report(lease: Lease, descriptor: int | None) -> None:
+    if descriptor is None:
+        return
+    try:
+        os.write(descriptor, as_json(lease.reply).encode() + b"\n")
+        os.close(descriptor)
+    except OSError as problem:
+        raise BadRequest(f"--lease-fd {descriptor}: {problem.strerror}") from None
+
+
+def _find(command: str) -> str | int:
+    """The command's program, or the exit status of a shell that finds none.
+
+    Looked for before queueing: who waits an hour for a misspelt command is not amused.
+    """
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    names = [command] if "/" in command else [f"{folder or '.'}/{command}" for folder in folders]
+    there = [name for name in names if os.path.isfile(name)]
+    for name in there:
+        if os.access(name, os.X_OK):
+            return name
+    problem = "is not executable" if there else "was not found"
+    print(f'admission run: the command "{command}" {problem}', file=sys.stderr)
+    return NOT_EXECUTABLE if there else NOT_FOUND
+
+
+def _become(program: str, words: list[str]) -> int:
+    # Python ignores these two, and what is ignored stays so behind an exec.
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored, signal.SIG_DFL)
+    sys.stderr.flush()
+    try:
+        os.execv(program, words)
+    except OSError as problem:
+        print(f"admission run: {program}: {problem.strerror}", file=sys.stderr)
+        return NOT_EXECUTABLE
+
+
+def acquire(words: list[str]) -> int:
+    """Takes a lease for a script: its holder is the caller, or `--pid`."""
+    options = parse(
+        words,
+        ACQUIRE,
+        "acquire [options]",
+        "Takes a lease for the calling shell or script, and prints its id. It ends when that\n"
+        "process does, or by `admission release ID`.\n\n"
+        "  lease=$(admission acquire --pool operations --wait 10m)\n"
+        "  make test\n"
+        '  admission release "$lease"',
+    )
+    take_no_words("acquire", options)
+    # Another process is not necessarily one that runs under our lease.
+    parent = enclosing_lease() if options.pid is None else None
+    lease = _acquire(options, _fields(options, options.pid or os.getppid(), parent))
+    print_reply(lease.reply, str(lease.id), options)
+    return 0
+
+
+def release(words: list[str]) -> int:
+    """Gives leases back."""
+    options = parse(
+        words,
+        (Option("--force", "force", "even the lease that the caller runs under"), JSON, SOCKET),
+        "release [options] LEASE ...",
+        "Gives leases back. One that is not yours, but of your user's, is revoked.",
+    )
+    leases = parse_leases("release", options)
+    with Client(options.socket) as client:
+        for lease in leases:
+            if lease == enclosing_lease() and not options.force:
+                # `acquire` under `run` shares the lease, and a script releases what it acquired.
+                said_ = f"lease {lease} is the one this runs under: it stays until that ends"
+                print_reply({"lease": lease, "shared": True}, said_, options)
+                continue
+            reply = client.ask("release", {"lease": lease})
+            print_reply({"lease": lease, **reply}, f"lease {lease} released", options)
+    return 0
+
+
+def renew(words: list[str]) -> int:
+    """Starts the ttl of leases anew."""
+    options = parse(
+        words,
+        (JSON, SOCKET),
+        "renew [options] LEASE ...",
+        "Starts the ttl of leases anew. One without a ttl needs none of it.",
+    )
+    leases = parse_leases("renew", options)
+    with Client(options.socket) as client:
+        for lease in leases:
+            reply = client.ask("renew", {"lease": lease})
+            has_ttl = reply.get("ttl_s") is not None
+            left = f"ends in {said(number(reply, 'ttl_s'))}" if has_ttl else "has no ttl"
+            print_reply(reply, f"lease {whole(reply, 'lease')} {left}", options)
+    return 0

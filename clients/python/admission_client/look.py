@@ -1,0 +1,205 @@
+"""The commands that look: leases, status, watch. None of them starts a daemon."""
+
+import time
+
+from admission.protocol import Frame
+from admission_client.blocking import Client
+from admission_client.durations import said
+from admission_client.granted import mapping, number, rows, text, whole, words_of
+from admission_client.options import (
+    JSON,
+    SOCKET,
+    Option,
+    WrongUsage,
+    parse,
+    parse_count,
+    take_no_words,
+)
+from admission_client.output import LEVEL_COLOURS, as_json, coloured, table
+
+TOPICS = ("level", "lease", "queue", "sample")
+
+
+def leases(words: list[str]) -> int:
+    """Who holds what, and who waits."""
+    options = parse(
+        words,
+        (
+            Option("--pool", "only_pool", "only of this pool", "NAME"),
+            Option("--task", "task", "only with this label", "LABEL"),
+            Option("--pid", "pid", "only of this process", "PID", parse_count),
+            JSON,
+            SOCKET,
+        ),
+        "leases [options]",
+        "Who holds what, and under it who waits, where, and why.",
+    )
+    take_no_words("leases", options)
+    wanted = {"pool": options.only_pool, "task": options.task or None, "pid": options.pid}
+    with Client(options.socket) as client:
+        found = all_leases(client, {name: one for name, one in wanted.items() if one is not None})
+    if options.json:
+        print(as_json(found, indent=2))
+        return 0
+    print(_lease_table(rows(found, "leases")))
+    if waiting := rows(found, "waiting"):
+        print()
+        print(_queue_table(waiting))
+    return 0
+
+
+def all_leases(client: Client, wanted: Frame) -> Frame:
+    """What `leases` answers, put together from as many answers as it takes."""
+    held: list[Frame] = []
+    waiting: list[Frame] = []
+    after: object = [0, 0]
+    while after is not None:
+        part = client.ask("leases", {**wanted, "after": after})
+        held += rows(part, "leases")
+        waiting += rows(part, "waiting")
+        after = part.get("more")
+    return {"leases": held, "waiting": waiting}
+
+
+def _lease_table(held: list[Frame]) -> str:
+    if not held:
+        return "no leases"
+    head = ("LEASE", "POOL", "TASK", "PID", "STATE", "CLASS", "WEIGHT", "AGE", "FROM")
+    return table(
+        head,
+        [
+            (
+                whole(one, "lease"),
+                text(one, "pool"),
+                text(one, "task") or "-",
+                whole(one, "pid"),
+                text(one, "state"),
+                text(one, "class"),
+                whole(one, "weight"),
+                said(number(one, "age_s")),
+                text(one, "from") or "-",
+            )
+            for one in held
+        ],
+    )
+
+
+def _queue_table(waiting: list[Frame]) -> str:
+    head = ("PLACE", "POOL", "TASK", "PID", "CLASS", "WEIGHT", "WAITED", "ABOUT", "WHY")
+    return table(
+        head,
+        [
+            (
+                whole(one, "position"),
+                text(one, "pool"),
+                text(one, "task") or "-",
+                whole(one, "pid"),
+                text(one, "class"),
+                whole(one, "weight"),
+                said(number(one, "waiting_s")),
+                "-" if one.get("eta_s") is None else said(number(one, "eta_s")),
+                text(one, "reason"),
+            )
+            for one in waiting
+        ],
+    )
+
+
+def status(words: list[str]) -> int:
+    """The level, why, and how full the pools are."""
+    options = parse(
+        words,
+        (JSON, SOCKET),
+        "status [options]",
+        "The throttle level, why it is what it is, and how full the pools are.",
+    )
+    take_no_words("status", options)
+    with Client(options.socket) as client:
+        found = client.ask("status")
+    print(as_json(found, indent=2) if options.json else _status_text(found))
+    return 0
+
+
+def _status_text(found: Frame) -> str:
+    level = whole(found, "level")
+    name = coloured(f"level {level} ({text(found, 'name')})", LEVEL_COLOURS[level])
+    why = "; ".join(words_of(found, "reasons")) or "all calm"
+    lines = [f"{name} for {said(number(found, 'level_since_s'))}: {why}"]
+    if found.get("by_hand") is not None:
+        left_s = mapping(found, "by_hand").get("until_s")
+        until = (
+            f"for another {said(left_s)}" if isinstance(left_s, (int, float)) else "until changed"
+        )
+        lines.append(f'set by hand {until}; "admission level auto" gives it back')
+    if found.get("sample") is not None:
+        lines.append(_sample_text(mapping(found, "sample")))
+    lines += ["", _pool_table(found)]
+    over = mapping(found, "overcommitted")
+    lines += [
+        coloured(
+            f"{pool} is overcommitted by {by}: nobody loses a lease, none is granted", "yellow"
+        )
+        for pool, by in over.items()
+        if by
+    ]
+    lines += [coloured(f"! {one}", "red") for one in words_of(found, "degraded")]
+    return "\n".join(lines)
+
+
+def _sample_text(sample: Frame) -> str:
+    def percent(name: str) -> str:
+        value = sample.get(name)
+        return f"{value:.0f} %" if isinstance(value, (int, float)) else "unknown"
+
+    memory, cpu = percent("memory_used_pct"), percent("cpu_used_pct")
+    return f"memory {memory}, CPU {cpu} ({said(number(sample, 'age_s'))} ago)"
+
+
+def _pool_table(found: Frame) -> str:
+    in_use, waiting = mapping(found, "in_use"), mapping(found, "waiting")
+    return table(
+        ("POOL", "CAPACITY", "IN USE", "WAITING"),
+        [
+            (pool, capacity, whole(in_use, pool), whole(waiting, pool))
+            for pool, capacity in mapping(found, "capacity").items()
+        ],
+    )
+
+
+def watch(words: list[str]) -> int:
+    """The news, a line each, until Ctrl-C or the daemon's end."""
+    options = parse(
+        words,
+        (
+            Option("--topics", "topics", "of level,lease,queue,sample (the first three)", "LIST"),
+            JSON,
+            SOCKET,
+        ),
+        "watch [options]",
+        "The news as they come, a line each: levels, leases, the queue, samples.",
+    )
+    take_no_words("watch", options)
+    topics = (options.topics or ",".join(TOPICS[:3])).split(",")
+    for topic in topics:
+        if topic not in TOPICS:
+            raise WrongUsage(f'watch: there is no topic "{topic}"; there are: {", ".join(TOPICS)}')
+    with Client(options.socket) as client:
+        for event in client.watch(topics):
+            print(as_json(event) if options.json else _event_text(event), flush=True)
+    return 0
+
+
+def _event_text(event: Frame) -> str:
+    now = time.strftime("%H:%M:%S")
+    kind = text(event, "event")
+    if kind == "level":
+        why = "; ".join(words_of(event, "reasons")) or "all calm"
+        return f"{now} level {event.get('level')} ({event.get('name')}): {why}"
+    hidden = ("id", "event", "seq", "fence", "lease", "ticket", "bound", "ttl_s")
+    about = [
+        f"{name.removesuffix('_s')} {value}"
+        for name, value in event.items()
+        if name not in hidden and value not in ("", None, [])
+    ]
+    subject = next((f"{name} {event[name]} " for name in ("lease", "ticket") if name in event), "")
+    return f"{now} {subject}{kind}: {', '.join(about)}".removesuffix(": ")

@@ -1,0 +1,227 @@
+"""The options of the commands, as one table; read quickly where they can be.
+
+`argparse` takes as long to import as `admission run` may take in all. So the usual case is read by
+a few lines of our own, and whatever these do not expect (a mistake, `--help`, an abbreviation) is
+left to `argparse`, built from the same table.
+"""
+
+from admission.protocol import AdmissionError
+from admission_client.durations import parse_duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+CLASSES = ("critical", "normal", "batch")
+
+
+class WrongUsage(AdmissionError):
+    """The command line itself is wrong."""
+
+    exit_status = 2
+
+
+class Option:
+    """One option. It stores what `convert` makes of its word, or `constant` if it takes none."""
+
+    __slots__ = ("constant", "convert", "dest", "help", "metavar", "names")
+
+    def __init__(
+        self,
+        names: str,
+        dest: str,
+        help_: str,
+        metavar: str = "",
+        convert: "Callable[[str], object]" = str,
+        constant: object = True,
+    ) -> None:
+        self.names = names.split()
+        self.dest = dest
+        self.help = help_
+        self.metavar = metavar
+        self.convert = convert
+        self.constant = constant
+
+
+class Options:
+    """What was given on the command line; what was not is here. `words`: what follows them."""
+
+    socket: str | None = None
+    pool: str = "agents"
+    only_pool: str | None = None
+    weight: int = 1
+    task: str = ""
+    class_: str = "normal"
+    group: str = ""
+    ttl_s: float | None = None
+    wait_s: float | None = None
+    pid: int | None = None
+    for_s: float | None = None
+    topics: str | None = None
+    config: str | None = None
+    lease_fd: int | None = None
+    json: bool = False
+    quiet: bool = False
+    detach: bool = False
+    force: bool = False
+    words: list[str]
+
+    def __init__(self) -> None:
+        self.words = []
+
+
+def parse_class(written: str) -> str:
+    if written in CLASSES:
+        return written
+    raise ValueError(f'"{written}" is no class; write {", ".join(CLASSES)}')
+
+
+def parse_count(written: str) -> int:
+    """A whole number from 1 up."""
+    if written.isascii() and written.isdigit() and int(written) > 0:
+        return int(written)
+    raise ValueError(f'"{written}" is no whole number from 1 up')
+
+
+def parse_descriptor(written: str) -> int:
+    """The number of an open file descriptor."""
+    if written.isascii() and written.isdigit():
+        return int(written)
+    raise ValueError(f'"{written}" is no file descriptor')
+
+
+def parse_leases(command: str, options: Options) -> list[int]:
+    """The numbers of the leases that the command is about."""
+    if not options.words:
+        raise WrongUsage(f'{command}: name a lease; "admission leases" lists them')
+    try:
+        return [parse_count(word) for word in options.words]
+    except ValueError as problem:
+        raise WrongUsage(f"{command}: a lease is named by its number: {problem}") from None
+
+
+def take_no_words(command: str, options: Options) -> None:
+    """Refuses words where the command takes none."""
+    if options.words:
+        raise WrongUsage(f'{command}: "{options.words[0]}" is one word too many')
+
+
+SOCKET = Option("--socket", "socket", "the daemon's socket", "PATH")
+JSON = Option("--json", "json", "print JSON")
+QUIET = Option("-q --quiet", "quiet", "say nothing while waiting")
+POOL = Option("--pool", "pool", "the pool to take units of (agents)", "NAME")
+CLAIM = (
+    POOL,
+    Option("--weight", "weight", "how many units to take (1)", "N", parse_count),
+    Option("--task", "task", "a label: what it is for", "LABEL"),
+    Option("--class", "class_", "critical, normal or batch (normal)", "CLASS", parse_class),
+    Option("--group", "group", "whatever should share fairly", "LABEL"),
+    Option(
+        "--ttl", "ttl_s", "end the lease after so long, unless renewed", "DURATION", parse_duration
+    ),
+    Option(
+        "--wait",
+        "wait_s",
+        "wait at most so long: 500ms, 30s, 10m, 2h (for ever)",
+        "DURATION",
+        parse_duration,
+    ),
+    Option("--no-wait", "wait_s", "take a slot now or not at all", constant=0.0),
+    QUIET,
+    SOCKET,
+)
+
+
+def parse(words: list[str], table: tuple[Option, ...], usage: str, about: str) -> Options:
+    """The options of a command, and the words after them.
+
+    Args:
+        words: what follows the command's name.
+        table: the options it has.
+        usage: what it looks like, `run [options] -- COMMAND [ARGUMENT …]`.
+        about: a sentence or more for `--help`.
+
+    Raises:
+        SystemExit: with 0 after `--help`, with 2 after saying what is wrong.
+    """
+    quick = _parse_quickly(words, table)
+    return _parse_thoroughly(words, table, usage, about) if quick is None else quick
+
+
+def _parse_quickly(words: list[str], table: tuple[Option, ...]) -> Options | None:
+    """None where there is anything that needs more than a look."""
+    by_name = {name: option for option in table for name in option.names}
+    found = Options()
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            break
+        if not word.startswith("-"):
+            found.words.append(word)
+            break
+        name, is_joined, value = word.partition("=")
+        option = by_name.get(name)
+        if option is None or (is_joined and not option.metavar):
+            return None
+        if option.metavar and not is_joined:
+            value = next(rest, "-")
+            if value.startswith("-"):
+                return None
+        try:
+            setattr(
+                found, option.dest, option.convert(value) if option.metavar else option.constant
+            )
+        except ValueError:
+            return None
+    found.words += rest
+    # Options behind the first word are options only where the command takes no other command.
+    return found if "--" in words or not any(w.startswith("-") for w in found.words) else None
+
+
+def _parse_thoroughly(
+    words: list[str], table: tuple[Option, ...], usage: str, about: str
+) -> Options:
+    parser = build_parser(table, usage, about)
+    return parser.parse_args(words, namespace=Options())
+
+
+def build_parser(table: tuple[Option, ...], usage: str, about: str) -> "argparse.ArgumentParser":
+    """The same table as a parser of the standard library, which explains itself."""
+    import argparse  # late: see the module
+
+    def checked(convert: "Callable[[str], object]") -> "Callable[[str], object]":
+        def convert_or_explain(written: str) -> object:
+            try:
+                return convert(written)
+            except ValueError as problem:
+                raise argparse.ArgumentTypeError(str(problem)) from None
+
+        return convert_or_explain
+
+    parser = argparse.ArgumentParser(
+        prog="admission " + usage.split()[0],
+        usage="admission " + usage,
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for option in table:
+        if option.metavar:
+            parser.add_argument(
+                *option.names,
+                dest=option.dest,
+                metavar=option.metavar,
+                help=option.help,
+                type=checked(option.convert),
+            )
+        else:
+            parser.add_argument(
+                *option.names,
+                dest=option.dest,
+                action="store_const",
+                const=option.constant,
+                help=option.help,
+            )
+    takes_command = "COMMAND" in usage
+    parser.add_argument("words", nargs="..." if takes_command else "*", help=argparse.SUPPRESS)
+    return parser
