@@ -11,7 +11,7 @@ from admission.service import requests as rq
 from admission.service.daemon import Daemon
 from admission.service.holders import ancestors, identify, owner_uid
 from admission.service.telling import Line
-from admission.service.views import Wanted, leases_map, level_map
+from admission.service.views import Wanted, leases_map, level_event, level_map
 
 SECRET_BYTES = 16
 
@@ -111,7 +111,8 @@ def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> F
             wanted = Wanted(pool, task, pid, (lease, place))
             return leases_map(daemon.core, daemon.clock(), wanted)
         case rq.WatchRequest(topics=topics):
-            daemon.watchers.add(line, message_id, topics)
+            now = level_event(daemon.core.level, daemon.core.governor.reasons)
+            daemon.watchers.add(line, message_id, topics, now)
             return {}
         case rq.LevelRequest():
             return level_map(daemon.core.level)

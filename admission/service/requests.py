@@ -1,10 +1,10 @@
 """What may cross the socket inwards: each request checked, and turned into an event."""
 
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from admission.protocol import LABEL_CHARS_MAX, REQUEST_BYTES, BadRequest, Frame
 
@@ -130,25 +130,36 @@ def parse(frame: Frame) -> Request:
         raise BadRequest(f'a request has an "op", one of: {", ".join(OPS)}')
     kind = OPS.get(op)
     if kind is None:
-        message = f'there is no op "{_short(op)}"; there are: {", ".join(OPS)}'
+        message = f"there is no op {_short(repr(op))}; there are: {', '.join(OPS)}"
         raise BadRequest(message, "unknown_op")
     try:
         return msgspec.convert(frame, kind)
     except msgspec.ValidationError as problem:
-        raise BadRequest(f"{op}: {_readable(str(problem), frame)}") from None
+        raise BadRequest(f"{op}: {_readable(str(problem), kind, frame)}") from None
 
 
 _PROBLEM = re.compile(r"(?P<what>.*) - at `\$\.?(?P<at>[^`]*)`$", re.DOTALL)
 
 
-def _readable(problem: str, frame: Frame) -> str:
+def _readable(problem: str, kind: type[Request], frame: Frame) -> str:
     match = _PROBLEM.match(problem)
     if match is None:
         return problem.replace("`", '"')
     name = re.split(r"[.\[]", match["at"])[0]
     what = match["what"].replace("`", "")
     what = what[0].lower() + what[1:]
+    if what.startswith("invalid enum value"):  # which would say it all back, however long
+        what = f"expected one of {', '.join(_choices(kind, name))}"
     return f"{name} is {_short(repr(frame.get(name)))}: {what}"
+
+
+def _choices(kind: type[Request], name: str) -> list[str]:
+    """The words that this field, or each in its list, can be."""
+    fields = structs.fields(kind)
+    hint = next(field.type for field in fields if field.encode_name == name)
+    return [str(word) for word in get_args(hint) if isinstance(word, str)] or [
+        str(word) for inner in get_args(hint) for word in get_args(inner)
+    ]
 
 
 def _short(text: str) -> str:

@@ -50,8 +50,12 @@ class Watchers:
     def __bool__(self) -> bool:
         return bool(self._watchers)
 
-    def add(self, line: Line, message_id: int, topics: Iterable[str]) -> None:
-        self._watchers[line.number, message_id] = Watcher(line, message_id, frozenset(topics))
+    def add(self, line: Line, message_id: int, topics: Iterable[str], level: Frame) -> None:
+        """One more watcher. It is told the `level` in force first, so that none is missed."""
+        watcher = Watcher(line, message_id, frozenset(topics))
+        self._watchers[line.number, message_id] = watcher
+        if "level" in watcher.topics:
+            _tell(watcher, level)
 
     def remove_line(self, number: int) -> None:
         for key in [key for key in self._watchers if key[0] == number]:

@@ -52,6 +52,10 @@ def level_map(level: Level) -> Frame:
     return {"level": level.level, "name": level.name, "params": params_map(level)}
 
 
+def level_event(level: Level, reasons: tuple[str, ...]) -> Frame:
+    return {"event": "level", **level_map(level), "reasons": list(reasons)}
+
+
 def claim_map(one: Lease | Waiter) -> Frame:
     claim = one.claim
     return {
@@ -189,7 +193,7 @@ def record_map(record: ev.Record, level: Level, now: float) -> tuple[str, Frame]
         case ev.Left(ticket, why):
             return "queue", {"event": "left", "ticket": ticket, "why": why}
         case ev.LevelChanged(reasons=reasons):
-            return "level", {"event": "level", **level_map(level), "reasons": list(reasons)}
+            return "level", level_event(level, reasons)
         case ev.Numbered() | ev.Ended():
             return None
 

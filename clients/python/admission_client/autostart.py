@@ -24,10 +24,16 @@ def start_daemon(path: str) -> _socket.socket:
             f"no daemon answers at {path}, and ADMISSION_AUTOSTART=0 forbids to start one; "
             'start one with "admission serve"'
         )
-    command = [sys.executable, "-m", "admission_client.cli", "serve", "--detach", "--socket", path]
+    # -P: what lies in the working folder is none of our modules.
+    command = [sys.executable, "-P", "-m", "admission_client.cli", "serve", "--detach"]
     outside = {name: value for name, value in os.environ.items() if name != LEASE_VARIABLE}
     started = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=outside, check=False
+        [*command, "--socket", path],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=outside,
+        check=False,
     )
     if started.returncode not in (0, AlreadyServed.exit_status):
         said = started.stderr.strip().rpartition("\n")[2].removeprefix("admission: ")

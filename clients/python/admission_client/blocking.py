@@ -15,7 +15,7 @@ from admission.protocol import (
     Unreachable,
     socket_path,
 )
-from admission_client.dialogue import Dialogue, Disconnected
+from admission_client.dialogue import Dialogue, Disconnected, nobody_answers, stuck
 from admission_client.granted import Lease, claim_fields, enclosing_lease
 
 TYPE_CHECKING = False
@@ -133,7 +133,7 @@ class Client:
         self._send(self._dialogue.ask("watch", {} if topics is None else {"topics": topics}))
         self._answer(ANSWER_TIMEOUT_S, None)
         while True:
-            yield from self._take_events()
+            yield from self._dialogue.take_events()
             self._receive(None)
 
     # --- the connection -------------------------------------------------------------------------
@@ -152,19 +152,15 @@ class Client:
             answer = self._dialogue.answer()
             if answer is not None:
                 return answer
-            for event in self._take_events():
+            for event in self._dialogue.take_events():
                 again_s = again_s if on_wait is None else on_wait(event)
             left_s = None if give_up_at is None else give_up_at - time.monotonic()
             if left_s is not None and left_s <= 0:
                 self.close()
-                raise Unreachable(f"the daemon at {self.path} does not answer; is it stopped?")
+                raise stuck(self.path)
             waits = [wait for wait in (again_s, left_s) if wait is not None]
             if not self._receive(min(waits) if waits else None) and on_wait is not None:
                 again_s = on_wait(None)
-
-    def _take_events(self) -> list[Frame]:
-        events, self._dialogue.events = self._dialogue.events, []
-        return events
 
     def _send(self, data: bytes) -> None:
         """Sends a request; on a fresh connection where the old one turns out to be dead."""
@@ -216,12 +212,14 @@ class Client:
     def _reconnect(self) -> None:
         """Connects again to a daemon that was there a moment ago."""
         give_up_at = time.monotonic() + RECONNECT_S
-        for pause_s in (*RECONNECT_PAUSES_S, *[RECONNECT_PAUSES_S[-1]] * 100):
+        pauses_s = iter(RECONNECT_PAUSES_S)
+        while True:
             try:
                 self._sock = self._connect()
                 self._dialogue.restart()
                 return
             except Unreachable:
+                pause_s = next(pauses_s, RECONNECT_PAUSES_S[-1])
                 if time.monotonic() + pause_s > give_up_at:
                     raise
                 time.sleep(pause_s)
@@ -248,10 +246,7 @@ def connect(path: str) -> _socket.socket:
         sock.connect(path)
     except OSError as problem:
         sock.close()
-        raise Unreachable(
-            f"no daemon answers at {path} ({problem.strerror or problem}); "
-            'start one with "admission serve"'
-        ) from None
+        raise nobody_answers(path, problem) from None
     return sock
 
 

@@ -18,20 +18,31 @@ class Disconnected(Unreachable):
         super().__init__('the daemon closed the connection; see "admission status"')
 
 
+def nobody_answers(path: str, problem: OSError) -> Unreachable:
+    """What to raise where no connection can be made."""
+    why = problem.strerror or problem
+    return Unreachable(f'no daemon answers at {path} ({why}); start one with "admission serve"')
+
+
+def stuck(path: str) -> Unreachable:
+    """What to raise where a connection is made, and nothing comes."""
+    return Unreachable(f"the daemon at {path} does not answer; is it stopped?")
+
+
 class Dialogue:
-    """One request at a time. `events` holds those that came for it and were not taken yet."""
+    """One request at a time, and the events that come for it."""
 
     def __init__(self) -> None:
         self._frames = Frames()
         self._last_id = 0
         self._answer: Frame | None = None
-        self.events: list[Frame] = []
+        self._events: list[Frame] = []
 
     def ask(self, op: str, fields: Frame) -> bytes:
         """The bytes that ask for this. Whatever still comes for an earlier request is dropped."""
         self._last_id += 1
         self._answer = None
-        self.events.clear()
+        self._events.clear()
         return encode({"id": self._last_id, "op": op, **fields})
 
     def restart(self) -> None:
@@ -55,7 +66,12 @@ class Dialogue:
             if "ok" in frame and frame.get("id") in (self._last_id, 0):
                 self._answer = frame  # 0 where the daemon could not tell whose it was
             elif frame.get("id") == self._last_id:
-                self.events.append(frame)
+                self._events.append(frame)
+
+    def take_events(self) -> list[Frame]:
+        """The events that came since the last call."""
+        events, self._events = self._events, []
+        return events
 
     def answer(self) -> Frame | None:
         """The answer to what was asked, once it is there.

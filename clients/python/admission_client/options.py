@@ -60,6 +60,9 @@ class Options:
     for_s: float | None = None
     topics: str | None = None
     config: str | None = None
+    agents: int = 5
+    results: str | None = None
+    logs: str | None = None
     lease_fd: int | None = None
     json: bool = False
     quiet: bool = False

@@ -1,0 +1,259 @@
+"""The client for trio and asyncio, by anyio: as `blocking`, with `await`.
+
+    async with aio.lease(task="refactor") as granted:
+        ...
+
+Cancelling a wait takes the request back: a grant that was on its way goes to the next one.
+"""
+
+import os
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+import anyio.to_thread
+from anyio.abc import SocketStream
+
+from admission.protocol import AdmissionError, Frame, LeaseLost, Unreachable, socket_path
+from admission_client.autostart import start_daemon
+from admission_client.blocking import (
+    ANSWER_TIMEOUT_S,
+    READ_BYTES,
+    RECONNECT_PAUSES_S,
+    RECONNECT_S,
+)
+from admission_client.dialogue import Dialogue, Disconnected, nobody_answers, stuck
+from admission_client.granted import Lease, claim_fields, enclosing_lease
+
+__all__ = ["Client", "lease"]
+
+# What is tidied up while being cancelled gets so long, and no longer.
+FAREWELL_S = 1.0
+
+
+class Client:
+    """One connection, one request at a time; for one task.
+
+    Connects when it is first used, and again by itself after the daemon was away.
+
+    Args:
+        path: the daemon's socket; without it, the usual place.
+        autostart: start a daemon where none runs, unless `ADMISSION_AUTOSTART=0`.
+    """
+
+    def __init__(self, path: str | None = None, *, autostart: bool = False) -> None:
+        self.path = socket_path(path)
+        self._autostart = autostart
+        self._stream: SocketStream | None = None
+        self._dialogue = Dialogue()
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes the connection; what is bound to it ends. It may be used again."""
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            with anyio.CancelScope(shield=True):
+                await stream.aclose()
+
+    # --- requests -------------------------------------------------------------------------------
+
+    async def ask(self, op: str, fields: Frame | None = None) -> Frame:
+        """One request and its answer.
+
+        Raises:
+            AdmissionError: it was refused, or no daemon could be had.
+        """
+        await self._send(self._dialogue.ask(op, fields or {}))
+        return await self._answer(ANSWER_TIMEOUT_S, None)
+
+    async def acquire(
+        self,
+        fields: Frame,
+        wait_s: float | None = None,
+        on_queued: Callable[[Frame], None] | None = None,
+    ) -> Lease:
+        """A lease, when it is granted. If the daemon goes away meanwhile, the place in the queue
+        is taken up again.
+
+        Args:
+            fields: of the request; `granted.claim_fields` makes them.
+            wait_s: at most so many seconds; None for ever, 0 now or not at all.
+            on_queued: called with each `queued` event.
+
+        Raises:
+            NoSlot: nothing was free within the wait.
+            AdmissionError: it was refused, or no daemon could be had.
+        """
+        once = {**fields, "request": os.urandom(16)}
+        give_up_at = None if wait_s is None else time.monotonic() + wait_s
+        try:
+            while True:
+                limit_s = None
+                if give_up_at is not None:
+                    once["wait_s"] = left_s = max(0.0, give_up_at - time.monotonic())
+                    limit_s = left_s + ANSWER_TIMEOUT_S
+                try:
+                    await self._send(self._dialogue.ask("acquire", once))
+                    return Lease(await self._answer(limit_s, on_queued))
+                except Disconnected:
+                    await self._reconnect()
+        except AdmissionError:
+            raise
+        except BaseException:  # cancelled, or a bug in `on_queued`: nobody waits any more
+            await self._cancel(once)
+            raise
+
+    async def release(self, lease: Lease) -> None:
+        """Gives a lease back. A shared one is its holder's, and stays.
+
+        Raises:
+            LeaseLost: it had ended already.
+        """
+        if lease.is_shared:
+            return
+        # A second try after a broken connection may find that the first one had worked.
+        for is_last in (False, True):
+            try:
+                await self.ask("release", {"lease": lease.id})
+                return
+            except Disconnected:
+                if is_last:
+                    raise
+                await self._reconnect()
+            except LeaseLost:
+                if not is_last:
+                    raise
+                return
+
+    async def watch(self, topics: list[str] | None = None) -> AsyncGenerator[Frame, None]:
+        """The news, as they come, until the daemon ends."""
+        await self._send(self._dialogue.ask("watch", {} if topics is None else {"topics": topics}))
+        await self._answer(ANSWER_TIMEOUT_S, None)
+        while True:
+            for event in self._dialogue.take_events():
+                yield event
+            await self._receive()
+
+    # --- the connection -------------------------------------------------------------------------
+
+    async def _answer(
+        self, limit_s: float | None, on_queued: Callable[[Frame], None] | None
+    ) -> Frame:
+        """Waits for the answer to what was asked last."""
+        try:
+            with anyio.fail_after(limit_s):
+                while (answer := self._dialogue.answer()) is None:
+                    for event in self._dialogue.take_events():
+                        if on_queued is not None:
+                            on_queued(event)
+                    await self._receive()
+        except TimeoutError:
+            await self.aclose()
+            raise stuck(self.path) from None
+        return answer
+
+    async def _send(self, data: bytes) -> None:
+        """Sends a request; on a fresh connection where the old one turns out to be dead."""
+        if self._stream is not None and await self._try_send(data):
+            return
+        self._stream = await self._connect()
+        self._dialogue.restart()
+        if not await self._try_send(data):
+            raise Disconnected
+
+    async def _try_send(self, data: bytes) -> bool:
+        assert self._stream is not None
+        try:
+            await self._stream.send(data)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self.aclose()
+            return False
+        return True
+
+    async def _receive(self) -> None:
+        assert self._stream is not None
+        try:
+            data = await self._stream.receive(READ_BYTES)
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
+            data = b""
+        try:
+            self._dialogue.take(data)
+        except Unreachable:
+            await self.aclose()
+            raise
+
+    async def _connect(self) -> SocketStream:
+        try:
+            return await anyio.connect_unix(self.path)
+        except OSError as problem:
+            if not self._autostart:
+                raise nobody_answers(self.path, problem) from None
+        # A thread, since starting a process and hearing that it serves blocks for a while.
+        ready = await anyio.to_thread.run_sync(start_daemon, self.path)
+        ready.close()
+        return await anyio.connect_unix(self.path)
+
+    async def _reconnect(self) -> None:
+        """Connects again to a daemon that was there a moment ago."""
+        give_up_at = time.monotonic() + RECONNECT_S
+        pauses_s = iter(RECONNECT_PAUSES_S)
+        while True:
+            try:
+                self._stream = await self._connect()
+                self._dialogue.restart()
+                return
+            except Unreachable:
+                pause_s = next(pauses_s, RECONNECT_PAUSES_S[-1])
+                if time.monotonic() + pause_s > give_up_at:
+                    raise
+                await anyio.sleep(pause_s)
+
+    async def _cancel(self, fields: Frame) -> None:
+        """Takes a request back as well as it can; a closed connection would do so later."""
+        with anyio.move_on_after(FAREWELL_S, shield=True):
+            if self._stream is not None:
+                with suppress(AdmissionError):
+                    await self.ask("cancel", {"request": fields["request"]})
+        await self.aclose()
+
+
+@asynccontextmanager
+async def lease(
+    pool: str = "agents",
+    *,
+    weight: int = 1,
+    task: str = "",
+    wait: float | None = None,
+    class_: str = "normal",
+    group: str = "",
+    ttl: float | None = None,
+    bound: str = "process",
+    socket: str | None = None,
+) -> AsyncIterator[Lease]:
+    """Holds a lease for the body of an `async with`; all is as with `admission_client.lease`."""
+    fields = claim_fields(
+        pool=pool,
+        weight=weight,
+        task=task,
+        class_=class_,
+        group=group,
+        ttl_s=ttl,
+        bound=bound,
+        parent=enclosing_lease(),
+    )
+    async with Client(socket, autostart=True) as client:
+        granted = await client.acquire(fields, wait)
+        try:
+            yield granted
+        except BaseException:
+            with anyio.move_on_after(FAREWELL_S, shield=True), suppress(AdmissionError):
+                await client.release(granted)
+            raise
+        with anyio.CancelScope(shield=True):
+            await client.release(granted)

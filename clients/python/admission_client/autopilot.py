@@ -1,0 +1,352 @@
+"""The autopilot: works through a list of tasks with some agents at a time, as many as admitted.
+
+Each task is an `admission run` of its own. So its lease belongs to the task's process and ends
+with it, whatever becomes of the autopilot; and while there is no slot, the task waits.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import trio
+
+from admission.protocol import Frame, Unreachable, socket_path
+from admission_client import aio
+from admission_client.granted import Lease, Params, mapping, words_of
+from admission_client.hold import NOT_EXECUTABLE
+from admission_client.options import QUIET, SOCKET, Option, WrongUsage, parse, parse_count
+from admission_client.screen import Screen
+from admission_client.tasks import Task, read_tasks
+
+AGENTS_SENSIBLE_MAX = 10
+# What is ended gets so long to do it gently.
+GENTLY_S = 5.0
+INTERRUPTED = 130
+RECONNECT_S = 1.0
+
+
+def autopilot(words: list[str]) -> int:
+    """Runs a list of tasks."""
+    options = parse(
+        words,
+        (
+            Option("--agents", "agents", "how many at a time, at most (5)", "N", parse_count),
+            Option("--results", "results", "append a line of JSON for each task here", "FILE"),
+            Option("--logs", "logs", "where the tasks' output goes", "FOLDER"),
+            QUIET,
+            SOCKET,
+        ),
+        "autopilot [options] [TASKS]",
+        "Works through the tasks in the file TASKS, or on standard input: a shell command a line,\n"
+        "or a line of JSON with task, command, cwd, env, weight. Each waits for a slot.\n\n"
+        "  admission autopilot --agents 3 tasks.txt\n"
+        "  printf 'make lint\\nmake test\\n' | admission autopilot",
+    )
+    if len(options.words) > 1:
+        raise WrongUsage(f'autopilot: "{options.words[1]}" is one word too many')
+    tasks = _read(options.words[0] if options.words else "-")
+    logs = _log_folder(options.logs)
+    screen = Screen(len(tasks), quiet=options.quiet)
+    with _appending(options.results) as results:
+        pilot = Autopilot(tasks, options.agents, options.socket, logs, results, screen)
+        trio.run(pilot.run)
+    screen.summary(pilot.outcomes, logs)
+    if len(pilot.outcomes) < len(tasks):
+        return INTERRUPTED
+    return 1 if any(one.exit_status for one in pilot.outcomes) else 0
+
+
+def _read(source: str) -> list[Task]:
+    if source == "-":
+        if sys.stdin.isatty():
+            raise WrongUsage("autopilot: name a file of tasks, or write them to standard input")
+        return read_tasks(sys.stdin.read().splitlines(), "standard input")
+    try:
+        return read_tasks(Path(source).read_text(encoding="utf-8").splitlines(), source)
+    except (OSError, UnicodeDecodeError) as problem:
+        raise WrongUsage(f"autopilot: {source} can't be read: {problem}") from None
+
+
+def _log_folder(given: str | None) -> Path:
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    name = time.strftime("%Y-%m-%dT%H-%M-%S") + f"-{os.getpid()}"
+    folder = Path(given) if given else state / "admission" / "autopilot" / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise WrongUsage(f"--logs {folder} can't be made: {problem.strerror}") from None
+    return folder
+
+
+@contextmanager
+def _appending(path: str | None) -> Iterator[TextIO | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        file = open(path, "a", encoding="utf-8")  # noqa: SIM115 -- closed below; opening may fail
+    except OSError as problem:
+        raise WrongUsage(f"--results {path} can't be written: {problem.strerror}") from None
+    with file:
+        yield file
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one task went. `exit_status` as a shell shows it; no `lease`: it never started."""
+
+    task: Task
+    exit_status: int
+    lease: int | None
+    waited_s: float
+    ran_s: float
+    log: Path
+
+    def line(self) -> str:
+        """As a line of JSON."""
+        found: Frame = {"task": self.task.name, "command": self.task.command}
+        found |= {"exit_status": self.exit_status, "lease": self.lease, "log": str(self.log)}
+        found |= {"waited_s": round(self.waited_s, 3), "ran_s": round(self.ran_s, 3)}
+        return json.dumps(found, ensure_ascii=False)
+
+
+@dataclass
+class Run:
+    """A task under way. `admitted_at` is None while it waits for its slot."""
+
+    task: Task
+    process: trio.Process
+    begun_at: float
+    admitted_at: float | None = None
+
+    def signal(self, number: int) -> None:
+        """To the task and all that it started, unless they left its session."""
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+
+class Autopilot:
+    """The tasks, those under way, and how the others went."""
+
+    def __init__(
+        self,
+        tasks: list[Task],
+        agents: int,
+        socket: str | None,
+        logs: Path,
+        results: TextIO | None,
+        screen: Screen,
+    ) -> None:
+        self.outcomes: list[Outcome] = []
+        self._ahead = deque(tasks)
+        self._batch: deque[Task] = deque()
+        self._agents = agents
+        self._socket = socket_path(socket)
+        self._logs = logs
+        self._results = results
+        self._screen = screen
+        self._runs: dict[int, Run] = {}
+        self._params: Params | None = None
+        self._stopping = trio.Event()
+
+    async def run(self) -> None:
+        """Until all tasks have ended, or those that run after Ctrl-C."""
+        if self._agents > AGENTS_SENSIBLE_MAX:
+            self._screen.warn(
+                f"{self._agents} agents are more than a machine likes to bear; watch it"
+            )
+        async with (
+            aio.Client(self._socket, autostart=True) as client,
+            trio.open_nursery() as nursery,
+        ):
+            self._adopt_level(await client.ask("status"))
+            with self._only_autopilot(), self._screen:
+                nursery.start_soon(self._follow_level)
+                nursery.start_soon(self._listen_for_signals)
+                nursery.start_soon(self._redraw)
+                async with trio.open_nursery() as workers:
+                    for _ in range(min(self._agents, len(self._ahead))):
+                        workers.start_soon(self._work)
+            nursery.cancel_scope.cancel()
+
+    # --- tasks ----------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while task := self._next_task():
+            await self._carry_out(task)
+            if self._params is not None and self._params.delay_ms:
+                with trio.move_on_after(self._params.delay_ms / 1000):
+                    await self._stopping.wait()
+
+    def _next_task(self) -> Task | None:
+        """From the batch in hand, or of the next one, as large as the level says."""
+        if self._stopping.is_set():
+            return None
+        if not self._batch:
+            size = len(self._ahead) if self._params is None else self._params.batch_size
+            while self._ahead and len(self._batch) < size:
+                self._batch.append(self._ahead.popleft())
+        return self._batch.popleft() if self._batch else None
+
+    async def _carry_out(self, task: Task) -> None:
+        log = self._logs / f"{task.number:03}-{_file_name(task.name)}.log"
+        begun_at = time.monotonic()
+        try:
+            process, pipe = await self._start(task, log)
+        except OSError as problem:  # its folder is not there, or no process can be had
+            log.write_text(f"admission autopilot: {problem}\n")
+            self._end(Outcome(task, NOT_EXECUTABLE, None, 0.0, 0.0, log))
+            return
+        run = self._runs[task.number] = Run(task, process, begun_at)
+        async with pipe:
+            lease = await _read_lease(pipe)
+        if lease is not None:
+            run.admitted_at = time.monotonic()
+        status = await process.wait()
+        del self._runs[task.number]
+        now = time.monotonic()
+        admitted_at = run.admitted_at or now
+        if lease is None and self._stopping.is_set():
+            return  # it was still waiting when we were told to stop: it never began
+        self._end(
+            Outcome(
+                task,
+                status if status >= 0 else 128 - status,
+                None if lease is None else lease.id,
+                admitted_at - begun_at if lease is None else lease.waited_s,
+                now - admitted_at,
+                log,
+            )
+        )
+
+    async def _start(self, task: Task, log: Path) -> tuple[trio.Process, trio.lowlevel.FdStream]:
+        """The task's process, and where it says that it was admitted."""
+        listening, speaking = os.pipe()
+        command = [sys.executable, "-P", "-m", "admission_client.cli", "run", "--quiet"]
+        command += [f"--lease-fd={speaking}", f"--task={task.name}", f"--weight={task.weight}"]
+        command += [f"--group=autopilot-{os.getpid()}", f"--socket={self._socket}"]
+        try:
+            with log.open("wb") as output:
+                # A session of its own: Ctrl-C in the terminal is for us, and we decide what
+                # becomes of it.
+                process = await trio.lowlevel.open_process(
+                    [*command, "--", "/bin/sh", "-c", task.command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=(speaking,),
+                    cwd=task.cwd,
+                    env={**os.environ, **task.env},
+                    start_new_session=True,
+                )
+        except OSError:
+            os.close(listening)
+            raise
+        finally:
+            os.close(speaking)
+        return process, trio.lowlevel.FdStream(listening)
+
+    def _end(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        self._screen.ended(outcome, len(self.outcomes))
+        if self._results is not None:
+            print(outcome.line(), file=self._results, flush=True)
+
+    # --- what goes on beside --------------------------------------------------------------------
+
+    async def _redraw(self) -> None:
+        while True:
+            running = sum(run.admitted_at is not None for run in self._runs.values())
+            self._screen.draw(len(self.outcomes), running, len(self._runs) - running, self._params)
+            await trio.sleep(self._screen.redraw_s)
+
+    async def _follow_level(self) -> None:
+        """Says when the level changes. A daemon that is away is waited for."""
+        while True:
+            with suppress(Unreachable):
+                async with (
+                    aio.Client(self._socket) as client,
+                    aclosing(client.watch(["level"])) as news,
+                ):
+                    async for event in news:
+                        self._adopt_level(event)
+            await trio.sleep(RECONNECT_S)
+
+    def _adopt_level(self, news: Frame) -> None:
+        before, self._params = self._params, Params(mapping(news, "params"))
+        known = 0 if before is None else before.level
+        if self._params.level != known:
+            self._screen.level(known, self._params, words_of(news, "reasons"))
+
+    async def _listen_for_signals(self) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                if self._stopping.is_set() or number == signal.SIGTERM:
+                    self._stopping.set()
+                    await self._end_running()
+                else:
+                    self._stop_taking()
+
+    def _stop_taking(self) -> None:
+        self._stopping.set()
+        running = 0
+        for run in self._runs.values():
+            if run.admitted_at is None:
+                run.signal(signal.SIGTERM)  # it only waits
+            else:
+                running += 1
+        self._screen.say(f"no more tasks are taken; {running} still run, Ctrl-C again ends them")
+
+    async def _end_running(self) -> None:
+        self._screen.say("ending what runs")
+        for run in self._runs.values():
+            run.signal(signal.SIGTERM)
+        await trio.sleep(GENTLY_S)
+        for run in self._runs.values():
+            run.signal(signal.SIGKILL)
+
+    @contextmanager
+    def _only_autopilot(self) -> Iterator[None]:
+        """Warns where another autopilot is at work: one with more agents does better than two."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        lock = os.open(Path(self._socket).with_name("autopilot.lock"), flags, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        except OSError as problem:
+            if problem.errno == errno.EWOULDBLOCK:
+                who = os.pread(lock, 32, 0).decode(errors="replace").strip()
+                self._screen.warn(
+                    f"another autopilot runs on this machine (process {who}); "
+                    "one with more agents does better than two"
+                )
+        try:
+            yield
+        finally:
+            os.close(lock)
+
+
+async def _read_lease(pipe: trio.lowlevel.FdStream) -> Lease | None:
+    """The lease that the task was granted; None where its process ended without one."""
+    said = b""
+    async for data in pipe:
+        said += data
+    return Lease(json.loads(said)) if said else None
+
+
+def _file_name(label: str) -> str:
+    kept = "".join(char if char.isalnum() else "-" for char in label.lower())
+    return "-".join(filter(None, kept.split("-")))[:40] or "task"

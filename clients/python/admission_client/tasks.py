@@ -1,0 +1,73 @@
+"""The list of tasks that the autopilot runs: a shell command a line, or a JSON object a line."""
+
+import json
+from dataclasses import dataclass, field
+
+from admission.protocol import LABEL_CHARS_MAX
+from admission_client.options import WrongUsage
+
+EXAMPLE = '{"task": "name", "command": "make test", "cwd": "…", "env": {…}, "weight": 1}'
+
+
+@dataclass(frozen=True)
+class Task:
+    """One command for the shell. `weight`: units of the pool. `cwd` is relative to the caller's."""
+
+    number: int
+    command: str
+    name: str
+    cwd: str | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    weight: int = 1
+
+
+def read_tasks(lines: list[str], source: str) -> list[Task]:
+    """The tasks in these lines. Empty ones, and those that begin with #, are passed over.
+
+    Raises:
+        WrongUsage: a line is broken. Nothing has been started yet.
+    """
+    tasks: list[Task] = []
+    for number, line in enumerate(lines, 1):
+        written = line.strip()
+        if not written or written.startswith("#"):
+            continue
+        try:
+            tasks.append(_task(len(tasks) + 1, written))
+        except ValueError as problem:
+            raise WrongUsage(f"{source}, line {number}: {problem}") from None
+    if not tasks:
+        raise WrongUsage(f"{source} holds no tasks; write a shell command a line")
+    return tasks
+
+
+def _task(number: int, written: str) -> Task:
+    if not written.startswith("{"):
+        return Task(number, written, _label(written))
+    try:
+        found = json.loads(written)
+    except json.JSONDecodeError as problem:
+        what = f"{problem.msg} at character {problem.pos + 1}"
+        raise ValueError(f"this is no JSON ({what}); write {EXAMPLE}") from None
+    return _from_json(number, found)
+
+
+def _from_json(number: int, found: dict[str, object]) -> Task:
+    unknown = set(found) - {"task", "command", "cwd", "env", "weight"}
+    if unknown:
+        raise ValueError(f'"{min(unknown)}" is not known here; write {EXAMPLE}')
+    command, name = found.get("command"), found.get("task", "")
+    cwd, env, weight = found.get("cwd"), found.get("env", {}), found.get("weight", 1)
+    if not isinstance(command, str) or not command.strip():
+        raise ValueError(f'"command" must be a shell command; write {EXAMPLE}')
+    if not isinstance(name, str) or not isinstance(cwd, (str, type(None))):
+        raise ValueError(f'"task" and "cwd" must be strings; write {EXAMPLE}')
+    if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
+        raise ValueError(f'"env" must be an object of strings; write {EXAMPLE}')
+    if type(weight) is not int or weight < 1:
+        raise ValueError('"weight" must be a whole number from 1 up')
+    return Task(number, command, _label(name or command), cwd, env, weight)
+
+
+def _label(written: str) -> str:
+    return " ".join(written.split())[:LABEL_CHARS_MAX]
