@@ -1,0 +1,63 @@
+# `make autopilot` and `make test` do all of their own set-up; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+AGENTS ?= 5
+TASKS ?= scripts/sample_tasks.jsonl
+# More options for pytest: `make test PYTEST="-k journal -x"`.
+PYTEST ?=
+
+.PHONY: help autopilot test check format bench plants clean
+
+help:
+	@echo 'make autopilot [AGENTS=5] [TASKS=file]   run a list of tasks under admission'
+	@echo 'make test [PYTEST="-k name"]             check everything, then run the tests'
+	@echo 'make check                               lint, format and types only'
+	@echo 'make format                              put the code into shape'
+	@echo 'make bench                               the benchmarks, as ratios within one run'
+	@echo 'make plants                              plant known bugs, and see the tests find them'
+	@echo 'make clean                               remove what these made'
+
+autopilot: $(VENV)/installed
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/admission autopilot --agents $(AGENTS) $(TASKS)
+
+test: check
+	$(BIN)/python -m pytest -n 2 $(PYTEST)
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --platform linux
+	$(BIN)/mypy --platform darwin
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python scripts/bench.py
+
+plants: $(VENV)/installed-dev
+	$(BIN)/python scripts/plant_bugs.py
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo 'make: Python is missing: install Python 3.11 or newer, or name it: make PYTHON=…' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "make: $$($(PYTHON) -V) is too old: install Python 3.11 or newer, or name it: make PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "make: $(PYTHON) can't make virtual environments: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	@echo 'installing into $(VENV)'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(VENV)/bin/python
+	@echo 'installing into $(VENV), with what tests need'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
