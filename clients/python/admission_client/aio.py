@@ -149,8 +149,8 @@ class Client:
         try:
             with anyio.fail_after(limit_s):
                 while (answer := self._dialogue.answer()) is None:
-                    for event in self._dialogue.take_events():
-                        if on_queued is not None:
+                    if on_queued is not None:
+                        for event in self._dialogue.take_events():
                             on_queued(event)
                     await self._receive()
         except TimeoutError:

@@ -152,8 +152,9 @@ class Client:
             answer = self._dialogue.answer()
             if answer is not None:
                 return answer
-            for event in self._dialogue.take_events():
-                again_s = again_s if on_wait is None else on_wait(event)
+            if on_wait is not None:
+                for event in self._dialogue.take_events():
+                    again_s = on_wait(event)
             left_s = None if give_up_at is None else give_up_at - time.monotonic()
             if left_s is not None and left_s <= 0:
                 self.close()
