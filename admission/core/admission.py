@@ -81,6 +81,8 @@ class Admission:
             What is to be done, in this order.
         """
         effects = self.ledger.effects = []
+        if isinstance(event, ev.JournalFailed):
+            self._take_back(now, event.records)  # what never was can't be over
         self._expire(now)
         self._dispatch(now, event)
         self._adopt_level()
@@ -113,14 +115,12 @@ class Admission:
                 self.governor.take(event.sample)
             case ev.SetLevel():
                 self._set_level(now, event)
-            case ev.JournalFailed():
-                self._take_back(now, event.records)
             case ev.JournalWorks():
                 self.journal_works = True
             case ev.Restarted():
                 grace_s = self.limits.grace_s
                 restart.take_over(now, event, self.ledger, self.governor, grace_s)
-            case ev.TimePassed():
+            case ev.TimePassed() | ev.JournalFailed():
                 pass
             case _:
                 assert_never(event)
@@ -145,7 +145,7 @@ class Admission:
         self.ledger.leave(
             waiter,
             code,
-            f"no slot within {now - waiter.queued_at:.3g} s: {self._why_not(pool, waiter, now)}, "
+            f"no slot within {waiter.due_at - waiter.queued_at:.3g} s: {self._why_not(pool, waiter, now)}, "
             f'you were {pool.ordinal(waiter)}; see "admission leases"',
         )
 
@@ -172,6 +172,11 @@ class Admission:
     def _why_not(self, pool: Pool, waiter: Waiter, now: float) -> str:
         return pool.reason(waiter, now) if self.journal_works else "the journal can't be written"
 
+    def _why_not_at_once(self, pool: Pool, newcomer: Waiter, now: float) -> str | None:
+        return (
+            pool.obstacle(newcomer, now) if self.journal_works else "the journal can't be written"
+        )
+
     # --- requests -------------------------------------------------------------------------------
 
     def _acquire(self, now: float, event: ev.Acquire) -> None:
@@ -184,10 +189,10 @@ class Admission:
             names = ", ".join(self.pools)
             message = f'there is no pool "{event.claim.pool}"; the pools are {names}'
             self.ledger.refuse(event.caller, "unknown_pool", message)
-        elif refusal := refusal_of(event, pool, self.ledger, self.limits):
-            self.ledger.refuse(event.caller, *refusal)
         elif shared := self._enclosing_lease(event):
             self.ledger.effects.append(ev.Told(event.caller, shared, shared=True))
+        elif refusal := refusal_of(event, pool, self.ledger, self.limits):
+            self.ledger.refuse(event.caller, *refusal)
         else:
             self._enqueue(now, pool, event.claim, event.caller, event.wait_s)
 
@@ -212,22 +217,23 @@ class Admission:
         wait_s: float | None,
         lease: int | None = None,
     ) -> None:
-        self.ledger.last_ticket += 1
         deadline_at = inf if wait_s is None else now + wait_s
-        waiter = Waiter(self.ledger.last_ticket, claim, caller, now, deadline_at, lease=lease)
+        waiter = Waiter(self.ledger.last_ticket + 1, claim, caller, now, deadline_at, lease=lease)
+        if wait_s == 0 and (why := self._why_not_at_once(pool, waiter, now)):
+            self.ledger.refuse(caller, *self._no_slot_now(why))
+            return
+        self.ledger.last_ticket += 1
         self.ledger.enqueue(waiter)
-        if self._grantable(pool, now) is waiter:
-            return  # granted in this very step; the queue's record would be noise
-        if wait_s == 0:
-            self._refuse_now(now, pool, waiter)
-        else:
+        if self._grantable(pool, now) is not waiter:
+            # One that is granted in this very step needs no record of having waited.
             self.ledger.persist(ev.Queued(waiter))
 
     def _refuse_now(self, now: float, pool: Pool, waiter: Waiter) -> None:
+        self.ledger.leave(waiter, *self._no_slot_now(self._why_not(pool, waiter, now)))
+
+    def _no_slot_now(self, why: str) -> tuple[str, str]:
         code = "timeout" if self.journal_works else "journal_unavailable"
-        why = self._why_not(pool, waiter, now)
-        message = f'no slot now: {why}; wait for one with "--wait", or see "admission leases"'
-        self.ledger.leave(waiter, code, message)
+        return code, f'no slot now: {why}; wait for one with "--wait", or see "admission leases"'
 
     def _repeat(self, now: float, event: ev.Acquire, known: Lease | Waiter) -> None:
         """The same request again, after a broken connection: the same lease, or the same place."""
