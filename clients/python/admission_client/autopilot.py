@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -123,12 +124,18 @@ class Outcome:
 
 @dataclass
 class Run:
-    """A task under way. `admitted_at` is None while it waits for its slot."""
+    """A task under way. `lease_fd` becomes readable when it is admitted, or ended without."""
 
     task: Task
     process: trio.Process
-    begun_at: float
+    lease_fd: int
     admitted_at: float | None = None
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether its command has not begun; asked of the kernel, as the news may not be read."""
+        has_news = select.select([self.lease_fd], [], [], 0)[0] if self.lease_fd >= 0 else True
+        return self.admitted_at is None and not has_news
 
     def signal(self, number: int) -> None:
         """To the task and all that it started, unless they left its session."""
@@ -209,9 +216,10 @@ class Autopilot:
             log.write_text(f"admission autopilot: {problem}\n")
             self._end(Outcome(task, NOT_EXECUTABLE, None, 0.0, 0.0, log))
             return
-        run = self._runs[task.number] = Run(task, process, begun_at)
+        run = self._runs[task.number] = Run(task, process, pipe.fileno())
         async with pipe:
             lease = await _read_lease(pipe)
+        run.lease_fd = -1
         if lease is not None:
             run.admitted_at = time.monotonic()
         status = await process.wait()
@@ -303,8 +311,8 @@ class Autopilot:
         self._stopping.set()
         running = 0
         for run in self._runs.values():
-            if run.admitted_at is None:
-                run.signal(signal.SIGTERM)  # it only waits
+            if run.only_waits:
+                run.signal(signal.SIGTERM)
             else:
                 running += 1
         self._screen.say(f"no more tasks are taken; {running} still run, Ctrl-C again ends them")
