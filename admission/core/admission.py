@@ -142,10 +142,11 @@ class Admission:
     def _time_out(self, now: float, waiter: Waiter) -> None:
         pool = self.pools[waiter.claim.pool]
         code = "timeout" if waiter.deadline_at <= now else "cancelled"
+        waited_s = waiter.due_at - waiter.queued_at
         self.ledger.leave(
             waiter,
             code,
-            f"no slot within {waiter.due_at - waiter.queued_at:.3g} s: {self._why_not(pool, waiter, now)}, "
+            f"no slot within {waited_s:.3g} s: {self._why_not(pool, waiter, now)}, "
             f'you were {pool.ordinal(waiter)}; see "admission leases"',
         )
 

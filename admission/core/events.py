@@ -7,20 +7,7 @@ All of them are frozen values, so a run of the daemon can be kept, replayed and 
 from dataclasses import dataclass, field
 
 from admission.core.leases import Caller, Claim, Holder, Lease, Reason, Waiter
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One reading of the machine. A source that failed is None, never zero.
-
-    Percents are 0 to 100 of the whole machine; `cpu_used_pct` is the mean since the last sample.
-    """
-
-    at: float
-    memory_used_pct: float | None = None
-    cpu_used_pct: float | None = None
-    failed: tuple[str, ...] = ()
-
+from admission.core.sample import Sample
 
 # --- events -------------------------------------------------------------------------------------
 

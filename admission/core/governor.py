@@ -8,8 +8,8 @@ margin, for a while: a level that flaps is worse than one that is a little late.
 from dataclasses import dataclass
 from math import exp, inf
 
-from admission.core.events import Sample
 from admission.core.levels import LEVELS, Level, Levels
+from admission.core.sample import Sample
 
 
 @dataclass(frozen=True, slots=True)
