@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.stage import Stage, View, stopped
+from tests.system.stage import COMMAND, Stage, View, stopped
 
 # Forks a child that outlives it, and says its number.
 FORKS = "import os,sys,time\nif os.fork(): time.sleep(600)\nprint(os.getpid(), flush=True)\n"
@@ -45,13 +45,10 @@ def test_a_holder_ended_by_sigkill_lets_the_next_waiter_in(stage: Stage) -> None
 
 
 def test_a_holder_whose_parent_is_killed_keeps_its_slot_until_it_ends_itself(stage: Stage) -> None:
-    command = (
-        f"{shlex.join([sys.executable, '-P', '-m', 'admission_client.cli'])} run -- cat & wait"
-    )
+    # A shell gives what it puts into the background no standard input, unless told to.
+    script = f"exec 3<&0; {shlex.join(COMMAND)} run -- cat <&3 & wait"
     read_end, write_end = os.pipe()
-    shell = subprocess.Popen(
-        ["/bin/sh", "-c", f"exec 3<&0; {command} <&3"], stdin=read_end, env=stage.env
-    )
+    shell = subprocess.Popen(["/bin/sh", "-c", script], stdin=read_end, env=stage.env)
     os.close(read_end)
     view = stage.until(lambda view: view.in_use() == 1)
     (holder,) = view.holders
