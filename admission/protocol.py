@@ -195,6 +195,14 @@ class Frames:
         return bool(self._buffer)
 
 
+OFF_VARIABLES = ("WVO_DISABLE_THROTTLE", "ADMISSION_DISABLE_THROTTLE")
+
+
+def throttle_disabled_by(environ: "os._Environ[str] | dict[str, str]") -> str | None:
+    """The variable that switches throttling off, where one does; `0` and nothing do not."""
+    return next((name for name in OFF_VARIABLES if environ.get(name, "") not in ("", "0")), None)
+
+
 def socket_path(given: str | None = None) -> str:
     """Where the daemon listens; docs/design.md, "On the socket", has the rule.
 

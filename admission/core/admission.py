@@ -27,6 +27,8 @@ from admission.core.ledger import Ledger
 from admission.core.levels import Level, PoolSpec
 from admission.core.limits import Limits, refusal_of
 from admission.core.pool import Pool
+from admission.core.sample import Sample
+from admission.core.steering import BUDGETED, configure, steer
 
 
 class Admission:
@@ -39,6 +41,7 @@ class Admission:
         self.limits = limits or Limits()
         self.ledger = Ledger(specs, governor.row)
         self.journal_works = True
+        steer(self.pools, governor)
         self._told_level = governor.row.level
 
     @property
@@ -112,9 +115,11 @@ class Admission:
             case ev.HolderExited():
                 self._holder_exited(now, event.holder)
             case ev.Sampled():
-                self.governor.take(event.sample)
+                self._sampled(event.sample)
             case ev.SetLevel():
                 self._set_level(now, event)
+            case ev.Configured():
+                configure(event, self.pools, self.governor)
             case ev.JournalWorks():
                 self.journal_works = True
             case ev.Restarted():
@@ -150,11 +155,14 @@ class Admission:
             f'you were {pool.ordinal(waiter)}; see "admission leases"',
         )
 
+    def _sampled(self, sample: Sample) -> None:
+        agents = self.pools.get(BUDGETED)
+        self.governor.take(sample, agents.in_use if agents else 0)
+
     def _adopt_level(self) -> None:
-        row = self.level
-        for pool in self.pools.values():
-            pool.level = row
-        if row.level != self._told_level:
+        """Lets the pools go by what the governor says now, and tells of another level."""
+        steer(self.pools, self.governor)
+        if self.level.level != self._told_level:
             self._tell_level()
 
     def _tell_level(self) -> None:
@@ -342,7 +350,7 @@ class Admission:
             self.governor.set_auto()
         else:
             until = inf if event.for_s is None else now + event.for_s
-            self.governor.set_by_hand(event.level, until)
+            self.governor.set_by_hand(event.level, until, is_off=event.is_off)
         self._tell_level()  # even if the number stays: a restart must know whose it is
         self.ledger.effects.append(ev.ToldLevel(event.caller))
 
@@ -375,17 +383,7 @@ class Admission:
         """Undoes grants that could not be written; nobody was told of them."""
         self.journal_works = False
         for record in reversed(records):
-            if not isinstance(record, ev.Promise):
-                continue
-            waiter = record.waiter
-            assert waiter is not None
-            # The waiter goes back first, so that its holder is needed all the while.
-            self.ledger.enqueue(waiter)
-            if isinstance(record, ev.Granted):
-                self.ledger.forget(record.lease)
-                self.ledger.granted -= 1
-            else:
-                pool = self.pools[waiter.claim.pool]
-                pool.move(pool.leases[record.lease], State.YIELDED)
-            if waiter.deadline_at <= now:
-                self._refuse_now(now, self.pools[waiter.claim.pool], waiter)
+            if isinstance(record, ev.Promise):
+                waiter = self.ledger.take_back(record)
+                if waiter.deadline_at <= now:
+                    self._refuse_now(now, self.pools[waiter.claim.pool], waiter)

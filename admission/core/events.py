@@ -6,7 +6,9 @@ All of them are frozen values, so a run of the daemon can be kept, replayed and 
 
 from dataclasses import dataclass, field
 
+from admission.core.governor import Throttle
 from admission.core.leases import Caller, Claim, Holder, Lease, Reason, Waiter
+from admission.core.levels import PoolSpec
 from admission.core.sample import Sample
 
 # --- events -------------------------------------------------------------------------------------
@@ -95,11 +97,23 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class SetLevel:
-    """The level is set by hand; None gives it back to the governor. `for_s`: None until changed."""
+    """The level is set by hand; None gives it back to the governor. `for_s`: None until changed.
+
+    `is_off`: nothing throttles any more, the memory budget neither.
+    """
 
     caller: Caller
     level: int | None
     for_s: float | None = None
+    is_off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """Other settings hold from now on. A pool that is not among `specs` stays as it is."""
+
+    throttle: Throttle
+    specs: tuple[PoolSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +150,7 @@ Event = (
     | TimePassed
     | Sampled
     | SetLevel
+    | Configured
     | JournalFailed
     | JournalWorks
 )
@@ -202,6 +217,7 @@ class LevelChanged:
     level: int
     reasons: tuple[str, ...]
     by_hand_until: float | None = None
+    is_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)

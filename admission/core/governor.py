@@ -1,83 +1,118 @@
 """Samples in, throttle level out, with its reasons in words.
 
-The level is the worse of the memory leg and the CPU leg (policy `table`, the user's document). It
-rises at once, and falls one step at a time after the lower level's bounds have held, with a
-margin, for a while: a level that flaps is worse than one that is a little late.
+The level is that of the worst leg (policy `table`, the user's document). It rises at once, and
+falls one step at a time after the lower level's bounds have held, with a margin, for a while: a
+level that flaps is worse than one that is a little late.
+
+Memory is taken as it reads: it can't be squeezed, and harm comes in seconds. CPU can be: 100 % is
+what a productive machine shows while a compiler runs, and nobody is worse off for it. So the CPU
+leg sees the mean of the last minute or so; and where the kernel says how long tasks waited for a
+CPU (Linux PSI), more than half of the CPU counts only as far as somebody waited.
 """
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from math import exp, inf
+from typing import Literal
 
+from admission.core.budget import Budget, Memory
+from admission.core.growth import Growth, Limit
+from admission.core.legs import Leg, Legs, other_legs, table_legs, veto, worst
 from admission.core.levels import LEVELS, Level, Levels
 from admission.core.sample import Sample
+
+DISABLED = "throttling is disabled"
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How slowly the level falls, and how the CPU reading is smoothed.
 
-    `margin_pct`: points below the lower level's bounds that count as calm. `dwell_s`: for how long
-    they must have held. `cpu_smoothing_s`: time constant of the CPU leg; one compiler run of a
-    second is no pressure. `gap_s`: a longer silence between samples means that the machine slept,
-    and the past counts for nothing.
+    Attributes:
+        margin_pct: points below the lower level's bounds that count as calm.
+        dwell_s: for how long they must have held.
+        step_s: at least so long between two steps down.
+        cpu_smoothing_s: time constant of the CPU leg; a compiler that runs for a few seconds is
+            no pressure.
+        gap_s: a longer silence between samples means that the machine slept, and the past counts
+            for nothing. Keep it above the interval between samples.
+        settle_s: after such a gap nothing is added for so long, unless nothing is out.
+        cpu_unstalled_pct: so much CPU counts whether or not a task waited for one; what is above
+            counts as far as tasks waited.
     """
 
     margin_pct: float = 5.0
-    dwell_s: float = 30.0
-    cpu_smoothing_s: float = 10.0
+    dwell_s: float = 60.0
+    step_s: float = 15.0
+    cpu_smoothing_s: float = 60.0
     gap_s: float = 120.0
+    settle_s: float = 30.0
+    cpu_unstalled_pct: float = 50.0
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What one sample alone calls for. `reasons` is empty at level 0."""
+class Throttle:
+    """All that the governor goes by.
 
-    level: int
-    reasons: tuple[str, ...]
-
-
-def judge(
-    memory_used_pct: float | None, cpu_used_pct: float | None, levels: Levels, margin_pct: float = 0
-) -> Judgement:
-    """The level whose bounds these readings are within: the worse of the two legs.
-
-    Args:
-        memory_used_pct: 0 to 100; None where it is not known, which says nothing.
-        cpu_used_pct: 0 to 100; likewise.
+    Attributes:
         levels: the table.
-        margin_pct: points that a reading must stay below a bound to count as within it.
+        policy: `table`: the level sets the capacity, and the budget stands beside it. `budget`:
+            the budget decides alone, up to a number that grows and is cut.
+        is_on: without it the level is 0 and the budget off, whatever the machine says.
     """
-    memory = _leg("memory", memory_used_pct, [row.memory_below_pct for row in levels], margin_pct)
-    cpu = _leg("CPU", cpu_used_pct, [row.cpu_below_pct for row in levels], margin_pct)
-    level = max(memory.level, cpu.level)
-    legs = (memory, cpu) if memory.level >= cpu.level else (cpu, memory)
-    return Judgement(level, tuple(reason for leg in legs for reason in leg.reasons))
 
+    levels: Levels = LEVELS
+    patience: Patience = field(default_factory=Patience)
+    budget: Budget = field(default_factory=Budget)
+    legs: Legs = field(default_factory=Legs)
+    growth: Growth = field(default_factory=Growth)
+    policy: Literal["table", "budget"] = "table"
+    is_on: bool = True
 
-def _leg(what: str, used_pct: float | None, below_pct: list[float], margin_pct: float) -> Judgement:
-    if used_pct is None:
-        return Judgement(0, ())
-    level = sum(1 for bound in below_pct[:-1] if used_pct >= bound - margin_pct)
-    if level == 0:
-        return Judgement(0, ())
-    bound = below_pct[level - 1]
-    word = "at or above" if used_pct >= bound else "not far enough below"
-    return Judgement(level, (f"{what} {used_pct:.0f} % is {word} {bound:g} %",))
+    @property
+    def agents_most(self) -> int:
+        """The most agents that policy `budget` tries."""
+        return self.growth.agents_max or self.levels[0].max_agents
 
 
 class Governor:
-    """Remembers what `judge` can't see in one sample: the past, and a level set by hand."""
+    """Remembers what one sample can't show: the past, and a level set by hand."""
 
-    def __init__(self, levels: Levels = LEVELS, patience: Patience | None = None) -> None:
-        self.levels = levels
-        self.patience = patience or Patience()
+    def __init__(
+        self,
+        levels: Levels = LEVELS,
+        patience: Patience | None = None,
+        throttle: Throttle | None = None,
+    ) -> None:
+        self.throttle = throttle or Throttle(levels, patience or Patience())
         self.sample: Sample | None = None
+        # What the CPU leg goes by; None where it is not known.
         self.cpu_smoothed_pct: float | None = None
         self.by_hand_until: float | None = None
         self.level_by_hand = 0
+        # A hand has switched off the budget as well.
+        self.is_off_by_hand = False
+        # Until then nothing is granted while something is out.
+        self.hold_until = -inf
+        self.memory: Memory | None = None
+        self._limit = Limit(self.throttle.agents_most)
         self._level = 0
         self._reasons: tuple[str, ...] = ()
-        self._calm_since = inf
+        self._since_at: dict[str, tuple[int, float]] = {}
+        # Since when the bounds of level 0, 1 and 2 have held; inf where they do not.
+        self._held_since = [inf, inf, inf]
+        self._fell_at = -inf
+        self._cpu_mean_pct: float | None = None
+        self._stall_mean_pct: float | None = None
+        self._used: deque[tuple[float, float]] = deque()
+
+    @property
+    def levels(self) -> Levels:
+        return self.throttle.levels
+
+    @property
+    def patience(self) -> Patience:
+        return self.throttle.patience
 
     @property
     def is_by_hand(self) -> bool:
@@ -86,64 +121,186 @@ class Governor:
     @property
     def row(self) -> Level:
         """The level in force."""
-        return self.levels[self.level_by_hand if self.is_by_hand else self._level]
+        if self.is_by_hand:
+            return self.levels[self.level_by_hand]
+        return self.levels[self._level if self.throttle.is_on else 0]
+
+    @property
+    def limit(self) -> int | None:
+        """The capacity of `agents`, where it is not the level that sets it."""
+        is_ours = self.throttle.policy == "budget" and self.throttle.is_on and not self.is_by_hand
+        return self._limit.agents if is_ours else None
+
+    @property
+    def limit_max(self) -> int:
+        """The most that `limit` can become; 0 where the level sets the capacity."""
+        return self._limit.most if self.throttle.policy == "budget" else 0
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        return ("set by hand", *self._reasons) if self.is_by_hand else self._reasons
+        reasons = self._reasons if self.throttle.is_on else (DISABLED,)
+        if not self.is_by_hand:
+            return reasons
+        return (DISABLED + " by hand" if self.is_off_by_hand else "set by hand", *reasons)
 
-    def set_by_hand(self, level: int, until: float) -> None:
-        self.level_by_hand, self.by_hand_until = level, until
+    def set_by_hand(self, level: int, until: float, *, is_off: bool = False) -> None:
+        """Holds this level until then; `is_off`: without the budget, too."""
+        self.level_by_hand, self.by_hand_until, self.is_off_by_hand = level, until, is_off
+        self._reckon_again()
 
     def set_auto(self) -> None:
-        self.by_hand_until = None
+        self.by_hand_until, self.is_off_by_hand = None, False
+        self._reckon_again()
 
     def resume_at(self, level: int) -> None:
         """Goes on from the level that an earlier daemon had, until a sample says otherwise."""
         self._level = level
         self._reasons = ("the level before the restart",) if level else ()
 
-    def take(self, sample: Sample) -> None:
-        """One sample: the level rises at once, and falls when it has been calm for the dwell."""
-        slept = self.sample is not None and sample.at - self.sample.at > self.patience.gap_s
-        self._smooth_cpu(sample, afresh=slept)
-        self.sample = sample
-        worst = judge(sample.memory_used_pct, self.cpu_smoothed_pct, self.levels)
-        if worst.level >= self._level:
-            self._level, self._reasons = worst.level, worst.reasons
-            self._calm_since = inf
-        elif sample.memory_used_pct is None or self.cpu_smoothed_pct is None:
-            # What is not known is never read as "all is well": the level may rise, not fall.
-            missing = "memory" if sample.memory_used_pct is None else "CPU"
-            self._reasons = (f"no reading of {missing}, so the level stays",)
-            self._calm_since = inf
-        else:
-            self._fall(sample, slept)
+    def adopt(self, throttle: Throttle) -> None:
+        """Goes by other settings from now on. What was seen so far, and a hand, still count."""
+        self.throttle = throttle
+        self._limit.adopt(throttle.agents_most)
+        self._reckon_again()
 
-    def _fall(self, sample: Sample, slept: bool) -> None:
-        margin_pct = self.patience.margin_pct
-        calm = judge(sample.memory_used_pct, self.cpu_smoothed_pct, self.levels, margin_pct)
-        if calm.level >= self._level or slept:
-            self._calm_since = inf if calm.level >= self._level else sample.at
-            self._reasons = calm.reasons or self._reasons
+    # --- one sample -----------------------------------------------------------------------------
+
+    def take(self, sample: Sample, agents_out: int = 0) -> None:
+        """One sample: the level rises at once, and falls when it has been calm for the dwell.
+
+        Args:
+            sample: one that is older than the last is left alone, as it says nothing new.
+            agents_out: units of `agents` that are out, for policy `budget`.
+        """
+        since_s = inf if self.sample is None else sample.at - self.sample.at
+        if -self.patience.gap_s <= since_s < 0:
             return
-        self._calm_since = min(self._calm_since, sample.at)
-        calm_s = sample.at - self._calm_since
-        if calm_s >= self.patience.dwell_s:
+        slept = self.sample is not None and abs(since_s) > self.patience.gap_s
+        if slept:
+            self._forget(sample.at)
+        self._smooth_cpu(sample, since_s)
+        self.sample = sample
+        self._reckon(sample)
+        self._limit.take(sample, self.throttle.growth, agents_out)
+        if self.limit is not None:
+            self.hold_until = max(self.hold_until, self._limit.bad_at + self.throttle.growth.calm_s)
+        legs = self.legs(sample)
+        judgement = worst(legs)
+        self._note_since(legs, sample.at)
+        why = self.missing(sample) or veto(sample)
+        self._note_calm(sample, slept=slept, is_veiled=why is not None)
+        if judgement.level >= self._level:
+            self._level, self._reasons = judgement.level, self._with_since(legs, sample.at)
+        elif why is not None:
+            self._reasons = (why,)
+        else:
+            self._fall(sample)
+
+    def legs(self, sample: Sample, margin_pct: float = 0.0) -> tuple[Leg, ...]:
+        """Every source that has a say, with what it calls for."""
+        legs = table_legs(sample.memory_used_pct, self.cpu_smoothed_pct, self.levels, margin_pct)
+        return (*legs, *other_legs(sample, self.throttle.legs))
+
+    def missing(self, sample: Sample) -> str | None:
+        """What is not known is never read as "all is well": the level may rise, not fall."""
+        if sample.memory_used_pct is None:
+            return "no reading of memory, so the level stays"
+        if sample.cpu_used_pct is None:
+            return "no reading of CPU, so the level stays"
+        return None
+
+    def _note_calm(self, sample: Sample, *, slept: bool, is_veiled: bool) -> None:
+        """Remembers since when each level's bounds have held, with the margin."""
+        level = worst(self.legs(sample, self.patience.margin_pct)).level
+        for lower, since in enumerate(self._held_since):
+            if level > lower or is_veiled:
+                self._held_since[lower] = inf
+            elif since == inf or slept:
+                self._held_since[lower] = sample.at
+
+    def _fall(self, sample: Sample) -> None:
+        """One step down, once the lower level's bounds have held for the dwell."""
+        patience, at = self.patience, sample.at
+        self._reasons = worst(self.legs(sample, patience.margin_pct)).reasons
+        due_at = self.falls_at()
+        if due_at <= at:
             self._level -= 1
-            # The next step down needs its own patience.
-            self._calm_since = sample.at
-            calm_s = 0.0
-        left_s = self.patience.dwell_s - calm_s
-        self._reasons = calm.reasons
-        if calm.level < self._level:
+            self._fell_at = at
+            due_at = self.falls_at()
+        if at < due_at < inf:
+            left_s = due_at - at
             self._reasons += (f"calm; level {self._level - 1} in {left_s:.0f} s if it stays so",)
 
-    def _smooth_cpu(self, sample: Sample, *, afresh: bool) -> None:
-        now_pct, past_pct = sample.cpu_used_pct, self.cpu_smoothed_pct
-        if now_pct is None or past_pct is None or afresh or self.sample is None:
-            # A source that is missing for once leaves its past in force; see docs/design.md.
-            self.cpu_smoothed_pct = past_pct if now_pct is None and not afresh else now_pct
+    def falls_at(self) -> float:
+        """When the level falls next if all stays as it is; inf where it does not."""
+        if self._level == 0:
+            return inf
+        held_at = self._held_since[self._level - 1] + self.patience.dwell_s
+        return max(held_at, self._fell_at + self.patience.step_s)
+
+    def since(self, what: str, now: float) -> float:
+        """When this leg began to call for its level; now where it calls for none."""
+        return self._since_at.get(what, (0, now))[1]
+
+    def _note_since(self, legs: tuple[Leg, ...], at: float) -> None:
+        """Remembers since when each leg calls for its level."""
+        since_at = {}
+        for leg in legs:
+            if leg.level:
+                level, began_at = self._since_at.get(leg.what, (0, at))
+                since_at[leg.what] = (leg.level, began_at if level == leg.level else at)
+        self._since_at = since_at
+
+    def _with_since(self, legs: tuple[Leg, ...], at: float) -> tuple[str, ...]:
+        reasons = []
+        for leg in sorted(legs, key=lambda leg: -leg.level):
+            if leg.level:
+                for_s = at - self._since_at[leg.what][1]
+                reasons.append(f"{leg.reason}, for {for_s:.0f} s" if for_s >= 1 else leg.reason)
+        return tuple(reasons)
+
+    def _forget(self, at: float) -> None:
+        """The machine slept: what was seen before says nothing, and things must settle first."""
+        self._cpu_mean_pct = self._stall_mean_pct = None
+        self._used.clear()
+        self._since_at.clear()
+        self.hold_until = at + self.patience.settle_s
+
+    # --- what the legs and the budget are fed ---------------------------------------------------
+
+    def _smooth_cpu(self, sample: Sample, since_s: float) -> None:
+        weight = 1 - exp(-max(since_s, 0.0) / self.patience.cpu_smoothing_s)
+        self._cpu_mean_pct = _towards(self._cpu_mean_pct, sample.cpu_used_pct, weight)
+        self._stall_mean_pct = _towards(self._stall_mean_pct, sample.cpu_stall_pct, weight)
+        if sample.cpu_stall_pct is None:
+            self._stall_mean_pct = None  # without it the percent is all there is to go by
+        self.cpu_smoothed_pct = self._cpu_mean_pct
+        if self._cpu_mean_pct is not None and self._stall_mean_pct is not None:
+            counts_pct = self.patience.cpu_unstalled_pct + self._stall_mean_pct
+            self.cpu_smoothed_pct = min(self._cpu_mean_pct, counts_pct)
+
+    def _reckon_again(self) -> None:
+        if self.sample is not None:
+            self._reckon(self.sample)
+
+    def _reckon(self, sample: Sample) -> None:
+        """What the budget goes by from now on. Without a reading of memory it says nothing."""
+        budget, total_bytes = self.throttle.budget, sample.memory_total_bytes
+        self.memory = None
+        if sample.memory_used_pct is None or not total_bytes:
             return
-        weight = 1 - exp(-(sample.at - self.sample.at) / self.patience.cpu_smoothing_s)
-        self.cpu_smoothed_pct = past_pct + weight * (now_pct - past_pct)
+        used = self._used
+        used.append((sample.at, sample.memory_used_pct))
+        while used[0][0] < sample.at - budget.window_s:
+            used.popleft()
+        if budget.is_on and self.throttle.is_on and not self.is_off_by_hand:
+            used_pct = max(pct for _, pct in used) if budget.window_s else sample.memory_used_pct
+            used_bytes = used_pct / 100 * total_bytes
+            self.memory = Memory(sample.at, used_bytes, total_bytes, budget)
+
+
+def _towards(past: float | None, now: float | None, weight: float) -> float | None:
+    """The mean moved towards the newest value; a value that is missing for once leaves it be."""
+    if now is None or past is None:
+        return past if now is None else now
+    return past + weight * (now - past)

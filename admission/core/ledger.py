@@ -176,6 +176,20 @@ class Ledger:
         self.pools[lease.claim.pool].move(lease, State.ENDED)
         self._unlink(lease_key(lease), handles(lease))
 
+    def take_back(self, record: ev.Granted | ev.Regained) -> Waiter:
+        """Undoes a grant that could not be written: its waiter is at its place again."""
+        waiter = record.waiter
+        assert waiter is not None, "a grant that was read back was written"
+        # The waiter goes back first, so that its holder is needed all the while.
+        self.enqueue(waiter)
+        if isinstance(record, ev.Granted):
+            self.forget(record.lease)
+            self.granted -= 1
+        else:
+            pool = self.pools[waiter.claim.pool]
+            pool.move(pool.leases[record.lease], State.YIELDED)
+        return waiter
+
     def drop_regain(self, lease: Lease, code: str, message: str) -> None:
         waiter = self.regaining(lease)
         if waiter is not None:

@@ -21,7 +21,7 @@ def refusal_of(
     event: Acquire, pool: Pool, ledger: Ledger, limits: Limits
 ) -> tuple[str, str] | None:
     """Why this request can't even wait: a code and a message. None where it can."""
-    weight, most = event.claim.weight, pool.spec.capacity_max
+    weight, most = event.claim.weight, pool.capacity_max
     assert weight >= 1
     if weight > most:
         return (

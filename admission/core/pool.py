@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from statistics import median
 
+from admission.core.budget import Memory
 from admission.core.leases import Lease, State, Waiter
 from admission.core.levels import Level, PoolSpec
 
@@ -40,7 +41,11 @@ class Place:
 
 
 class Pool:
-    """See the module. `level` is the one in force; the daemon's governor changes it."""
+    """See the module. `level` is the one in force; the daemon's governor changes it.
+
+    So it does `limit`, the capacity where it is not the level that sets it, `memory`, by which the
+    budget judges, and `hold_until`, before which nothing is added to what is out.
+    """
 
     def __init__(self, spec: PoolSpec, level: Level) -> None:
         self.spec = spec
@@ -49,12 +54,21 @@ class Pool:
         self.waiters: dict[int, Waiter] = {}
         # Invariant: the orders of `waiters`, sorted.
         self._orders: list[tuple[int, bool, int]] = []
+        self.limit: int | None = None
+        self.limit_max = 0
+        self.memory: Memory | None = None
+        self.hold_until = -inf
         self.last_grant_at = -inf
         self._hold_times_s: deque[float] = deque(maxlen=HOLD_TIMES_KEPT)
 
     @property
     def capacity(self) -> int:
-        return self.spec.capacity[self.level.level]
+        return self.spec.capacity[self.level.level] if self.limit is None else self.limit
+
+    @property
+    def capacity_max(self) -> int:
+        """The most that it can ever be, as configured."""
+        return max(self.spec.capacity_max, self.limit_max)
 
     @property
     def in_use(self) -> int:
@@ -112,20 +126,37 @@ class Pool:
         return None
 
     def ready_at(self) -> float:
-        """When the next grant may come, as grants keep the level's delay between them."""
-        return self.last_grant_at + self.level.delay_s if self.spec.is_spaced else -inf
+        """When the next grant may come: grants keep the level's delay between them.
+
+        After the machine has slept, nothing is added to what is out for a while.
+        """
+        if not self.spec.is_spaced:
+            return -inf
+        spaced_at = self.last_grant_at + self.level.delay_s
+        return max(spaced_at, self.hold_until) if self.in_use else spaced_at
 
     def fitting(self) -> Waiter | None:
         """The front waiter, where there is room for it."""
         waiter = self.front()
         if waiter is None or self.in_use + waiter.claim.weight > self.capacity:
             return None
-        return waiter
+        return None if self.objection(waiter) else waiter
+
+    def objection(self, waiter: Waiter) -> str | None:
+        """Why the memory budget is against this waiter; None where it is not."""
+        return None if self.memory is None else self.memory.objection(waiter, self.leases.values())
 
     def grantable(self, now: float) -> Waiter | None:
         """The waiter that is to be granted now, if any."""
         waiter = self.fitting()
         return waiter if waiter is not None and now >= self.ready_at() else None
+
+    def obstacle(self, newcomer: Waiter, now: float) -> str | None:
+        """Why this one would not be granted at once; None where it would. It does not join."""
+        self.add(newcomer)
+        why = None if self.grantable(now) is newcomer else self.reason(newcomer, now)
+        self.remove(newcomer)
+        return why
 
     # --- the leases -----------------------------------------------------------------------------
 
@@ -186,6 +217,10 @@ class Pool:
             return self._full(in_use)
         if waiter is not front:
             return f"{self.position(waiter) - 1} ahead in the queue"
+        if why := self.objection(front):
+            return why
+        if now < self.hold_until and in_use:
+            return f"the machine has to settle; {self.hold_until - now:.0f} s to go"
         if now < self.ready_at():
             return (
                 f"grants keep {self.level.delay_s:g} s apart at level "

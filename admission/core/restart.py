@@ -24,7 +24,9 @@ def snapshot(ledger: Ledger, governor: Governor) -> Iterator[ev.Record]:
 
 
 def level_record(governor: Governor) -> ev.LevelChanged:
-    return ev.LevelChanged(governor.row.level, governor.reasons, governor.by_hand_until)
+    return ev.LevelChanged(
+        governor.row.level, governor.reasons, governor.by_hand_until, governor.is_off_by_hand
+    )
 
 
 def take_over(
@@ -100,7 +102,7 @@ def _replay_level(record: ev.LevelChanged, governor: Governor) -> None:
         governor.set_auto()
         governor.resume_at(record.level)
     else:
-        governor.set_by_hand(record.level, record.by_hand_until)
+        governor.set_by_hand(record.level, record.by_hand_until, is_off=record.is_off)
 
 
 def _replay_change(

@@ -1,86 +1,56 @@
-"""The configuration: a TOML file, read and checked once into frozen values."""
+"""What the daemon goes by: the file, the environment and the defaults, checked once and frozen."""
 
-import difflib
 import os
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
 
-import msgspec
-from msgspec import Meta, Struct, structs
+from msgspec import structs
 
-from admission.core.governor import Patience
+from admission.core.budget import Budget
+from admission.core.governor import Patience, Throttle
+from admission.core.growth import Growth
+from admission.core.legs import Legs
 from admission.core.levels import LEVELS, Level, Levels, PoolSpec, pools_of
 from admission.core.limits import Limits
-from admission.protocol import LABEL_CHARS_MAX, BadConfiguration
-
-Percent = Annotated[float, Meta(gt=0, le=1000)]
-Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
-Seconds = Annotated[float, Meta(gt=0, le=1e6)]
-
-
-class LevelTable(Struct, forbid_unknown_fields=True):
-    """One `[[throttle.levels]]`: the row `level`, with only what differs from the default."""
-
-    level: Annotated[int, Meta(ge=0, le=3)]
-    name: str | None = None
-    max_agents: Positive | None = None
-    max_concurrent: Positive | None = None
-    batch_size: Positive | None = None
-    delay_ms: Annotated[int, Meta(ge=0, le=3_600_000)] | None = None
-    reasoning_effort: str | None = None
-    memory_below_pct: Percent | None = None
-    cpu_below_pct: Percent | None = None
-
-
-class ThrottleTable(Struct, forbid_unknown_fields=True):
-    policy: Literal["table"] = "table"
-    interval_s: Seconds = 30.0
-    fast_interval_s: Seconds = 2.0
-    margin_pct: Annotated[float, Meta(ge=0, le=50)] = 5.0
-    dwell_s: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
-    cpu_smoothing_s: Seconds = 10.0
-    levels: list[LevelTable] = []
-
-
-class PoolTable(Struct, forbid_unknown_fields=True):
-    capacity: (
-        Positive
-        | Literal["max_agents", "max_concurrent"]
-        | Annotated[list[Positive], Meta(min_length=4, max_length=4)]
-    )
-
-
-class LimitsTable(Struct, forbid_unknown_fields=True):
-    connections: Positive = 1024
-    waiters: Positive = 10_000
-    waiters_per_connection: Positive = 64
-    unanswered_bytes: Annotated[int, Meta(ge=65_540)] = 256 * 1024
-    first_frame_s: Seconds = 10.0
-    grace_s: Seconds = 10.0
-
-
-class File(Struct, forbid_unknown_fields=True):
-    throttle: ThrottleTable = msgspec.field(default_factory=ThrottleTable)
-    pools: dict[str, PoolTable] = {}
-    limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
+from admission.protocol import LABEL_CHARS_MAX, BadConfiguration, throttle_disabled_by
+from admission.service.config_file import (
+    MIB,
+    BudgetTable,
+    LevelTable,
+    ThrottleTable,
+    read_file,
+    read_pool,
+)
+from admission.service.thresholds import (
+    THRESHOLDS,
+    levels_by_environment,
+    row_of,
+    with_bounds,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the daemon goes by. Durations in seconds, percents of the machine."""
+    """What the daemon goes by. Durations in seconds.
 
-    levels: Levels = LEVELS
+    `interval_s` is how often the machine is looked at when nothing is out, `fast_interval_s` how
+    often otherwise. `workspaces`: folders in which each sample is written down.
+    """
+
+    throttle: Throttle = field(default_factory=Throttle)
     pools: tuple[PoolSpec, ...] = pools_of(LEVELS)
-    patience: Patience = field(default_factory=Patience)
     core_limits: Limits = field(default_factory=Limits)
     interval_s: float = 30.0
     fast_interval_s: float = 2.0
+    workspaces: tuple[str, ...] = ()
     connections_max: int = 1024
     unanswered_bytes_max: int = 256 * 1024
     first_frame_s: float = 10.0
+
+    @property
+    def levels(self) -> Levels:
+        return self.throttle.levels
 
 
 def default_path() -> Path:
@@ -94,10 +64,23 @@ def default_path() -> Path:
 def load(given: str | None = None) -> Config:
     """The configuration from `given`, else `$ADMISSION_CONFIG`, else the user's, else defaults.
 
+    Thresholds in the environment go before those in the file.
+
     Raises:
         BadConfiguration: it can't be read, is no TOML, or holds what does not belong there. A file
-            that was asked for by name has to be there.
+            that was asked for by name has to be there. Or a threshold in the environment is wrong.
     """
+    return with_environment(_load_file(given))
+
+
+def with_environment(config: Config) -> Config:
+    """The configuration with what the environment says: thresholds, and no throttling at all."""
+    levels = levels_by_environment(config.levels, os.environ)
+    is_on = throttle_disabled_by(os.environ) is None
+    return replace(config, throttle=replace(config.throttle, levels=levels, is_on=is_on))
+
+
+def _load_file(given: str | None) -> Config:
     path = Path(given) if given else default_path()
     try:
         text = path.read_text(encoding="utf-8")
@@ -113,24 +96,58 @@ def load(given: str | None = None) -> Config:
 
 def parse(text: str, path: str) -> Config:
     """The configuration in this TOML text; `path` is for messages."""
-    try:
-        file = msgspec.toml.decode(text, type=File)
-    except msgspec.ValidationError as problem:
-        raise BadConfiguration(f"{path}{_readable(str(problem))}") from None
-    except msgspec.DecodeError as problem:
-        raise BadConfiguration(f"{path} is not valid TOML: {problem}") from None
-    levels = _levels(file.throttle.levels, path)
+    file = read_file(text, path)
     throttle, limits = file.throttle, file.limits
+    levels = _levels_by_thresholds(_levels(throttle.levels, path), throttle, path)
     return Config(
-        levels=levels,
+        throttle=_throttle(throttle, levels),
         pools=_pools(file.pools, levels, path),
-        patience=Patience(throttle.margin_pct, throttle.dwell_s, throttle.cpu_smoothing_s),
         core_limits=Limits(limits.waiters, limits.waiters_per_connection, limits.grace_s),
         interval_s=throttle.interval_s,
         fast_interval_s=min(throttle.fast_interval_s, throttle.interval_s),
+        workspaces=tuple(throttle.workspaces),
         connections_max=limits.connections,
         unanswered_bytes_max=limits.unanswered_bytes,
         first_frame_s=limits.first_frame_s,
+    )
+
+
+def _throttle(table: ThrottleTable, levels: Levels) -> Throttle:
+    # A machine that is looked at seldom has not slept each time.
+    gap_s = max(Patience().gap_s, 3 * table.interval_s)
+    return Throttle(
+        levels=levels,
+        patience=Patience(
+            margin_pct=table.margin_pct,
+            dwell_s=table.dwell_s,
+            step_s=table.step_s,
+            cpu_smoothing_s=table.cpu_smoothing_s,
+            gap_s=gap_s,
+            settle_s=table.settle_s,
+            cpu_unstalled_pct=table.cpu_unstalled_pct,
+        ),
+        budget=_budget(table.budget),
+        legs=Legs(
+            memory_stall_pct=table.memory_stall_pct or None,
+            foreign_agents=table.foreign_agents,
+            claude_processes=table.claude_processes,
+            node_processes=table.node_processes,
+        ),
+        growth=Growth(agents_max=table.agents_max),
+        policy=table.policy,
+    )
+
+
+def _budget(table: BudgetTable) -> Budget:
+    return Budget(
+        is_on=table.enabled,
+        ceiling_pct=table.ceiling_pct,
+        mean_bytes=int(table.mean_mib * MIB),
+        peak_bytes=int(max(table.peak_mib, table.mean_mib) * MIB),
+        share_pct=table.share_pct,
+        spread=table.spread,
+        ramp_s=table.ramp_s,
+        window_s=table.window_s,
     )
 
 
@@ -138,7 +155,7 @@ def _levels(tables: list[LevelTable], path: str) -> Levels:
     rows = list(LEVELS)
     for table in tables:
         given = {key: value for key, value in structs.asdict(table).items() if value is not None}
-        rows[table.level] = Level(**{**_row(rows[table.level]), **given})
+        rows[table.level] = Level(**{**row_of(rows[table.level]), **given})
     for lower, upper in pairwise(rows[:3]):
         for bound in ("memory_below_pct", "cpu_below_pct"):
             if getattr(lower, bound) > getattr(upper, bound):
@@ -151,18 +168,30 @@ def _levels(tables: list[LevelTable], path: str) -> Levels:
     return first, second, third, last
 
 
-def _row(level: Level) -> dict[str, object]:
-    return {name: getattr(level, name) for name in Level.__slots__}
+def _levels_by_thresholds(levels: Levels, throttle: ThrottleTable, path: str) -> Levels:
+    bounds_pct = {}
+    for threshold in (one for leg in THRESHOLDS for one in leg):
+        bound_pct: float | None = getattr(throttle, threshold.key)
+        if bound_pct is None:
+            continue
+        for table in throttle.levels:
+            if table.level == threshold.row and getattr(table, threshold.bound) is not None:
+                raise BadConfiguration(
+                    f"{path}, [throttle]: {threshold.key} is the same bound as {threshold.bound} "
+                    f"of level {threshold.row}; leave one of them out"
+                )
+        bounds_pct[threshold.key] = bound_pct
+    return with_bounds(levels, bounds_pct, str, f"{path}, [throttle]: ")
 
 
-def _pools(tables: dict[str, PoolTable], levels: Levels, path: str) -> tuple[PoolSpec, ...]:
+def _pools(tables: dict[str, object], levels: Levels, path: str) -> tuple[PoolSpec, ...]:
     agents, operations = pools_of(levels)
     by_word = {"max_agents": agents.capacity, "max_concurrent": operations.capacity}
     specs = {spec.name: spec for spec in (agents, operations)}
     for name, table in tables.items():
         if not name or len(name) > LABEL_CHARS_MAX:
             raise BadConfiguration(f"{path}, [pools]: a name has 1 to {LABEL_CHARS_MAX} characters")
-        capacity = table.capacity
+        capacity = read_pool(name, table, path).capacity
         if isinstance(capacity, str):
             specs[name] = PoolSpec(name, by_word[capacity])
         elif isinstance(capacity, int):
@@ -171,40 +200,3 @@ def _pools(tables: dict[str, PoolTable], levels: Levels, path: str) -> tuple[Poo
             first, second, third, last = capacity
             specs[name] = PoolSpec(name, (first, second, third, last))
     return tuple(specs.values())
-
-
-_UNKNOWN = re.compile(
-    r"Object contains unknown field `(?P<key>.*)`(?: - at `\$(?P<at>.*)`)?$", re.S
-)
-_WRONG = re.compile(r"(?P<what>.*) - at `\$(?P<at>.*)`$", re.S)
-
-
-def _readable(problem: str) -> str:
-    """msgspec's message in the words of the file: its table, its key, and what to write instead."""
-    if match := _UNKNOWN.match(problem):
-        table, key = _table(match["at"] or ""), match["key"]
-        close = difflib.get_close_matches(key, _known_keys(match["at"] or ""), n=1)
-        hint = f'; did you mean "{close[0]}"?' if close else "; remove it"
-        return f'{table}: unknown key "{key}"{hint}'
-    if match := _WRONG.match(problem):
-        above, _, key = match["at"].rpartition(".")
-        return f"{_table(above)}: {key}: {match['what'].replace('`', '')}"
-    return f": {problem.replace('`', '')}"
-
-
-def _table(at: str) -> str:
-    name = re.sub(r"\[.*?\]", "", at).strip(".")
-    return f", [{name}]" if name else ""
-
-
-def _known_keys(at: str) -> list[str]:
-    by_place: list[tuple[str, type[Struct]]] = [
-        (r"", File),
-        (r"\.throttle", ThrottleTable),
-        (r"\.throttle\.levels\[.*\]", LevelTable),
-        (r"\.pools\..*|\.pools\[.*\]", PoolTable),
-        (r"\.limits", LimitsTable),
-    ]
-    return [
-        key for place, kind in by_place if re.fullmatch(place, at) for key in kind.__struct_fields__
-    ]

@@ -21,6 +21,8 @@ from admission.service.holders import Gone, Peer, peer_of
 
 # Small, so that one who sends much takes turns with the others.
 READ_BYTES = 4096
+# A hundred requests fit one read, and what each costs differs a thousandfold.
+TURN_S = 0.001
 ACCEPT_PAUSE_S = 0.1
 # No descriptors or no memory: passes by itself.
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -85,6 +87,11 @@ class Connection:
             self.close()  # the client is gone; its reader will have noticed too
             return 0
 
+    def _say_last(self, code: str, message: str) -> None:
+        """Why the connection ends, unless that would stand in the middle of another answer."""
+        if not self._backlog:
+            self._send_now(error_frame(0, code, message))
+
     async def _drain(self) -> None:
         try:
             while self._backlog and not self._scope.cancel_called:
@@ -98,17 +105,16 @@ class Connection:
     # --- in -------------------------------------------------------------------------------------
 
     async def serve(self) -> None:
-        """Reads until the client goes, or has to."""
-        self._daemon.add_line(self)
+        """Reads until the client goes, or has to. The daemon knows of it from before."""
         try:
             with self._scope:
                 await self._read()
             if trio.current_time() >= self._scope.deadline:
                 limit_s = self._daemon.config.first_frame_s
                 message = f"no whole frame came within {limit_s:g} s; the connection is closed"
-                self._send_now(error_frame(0, "bad_frame", message))
+                self._say_last("bad_frame", message)
         except BadFrame as problem:
-            self._send_now(error_frame(0, problem.code, str(problem)))
+            self._say_last(problem.code, str(problem))
         finally:
             self._scope.cancel()
             trio.lowlevel.notify_closing(self._sock)
@@ -121,12 +127,20 @@ class Connection:
         self._scope.deadline = trio.current_time() + limit_s
         while data := await self._receive():
             frames = self._frames.feed(data)
-            for frame in frames:
-                dispatch(self._daemon, self, frame)
             if not self._frames.is_partial:
                 self._scope.deadline = inf
             elif frames or self._scope.deadline == inf:
                 self._scope.deadline = trio.current_time() + limit_s
+            await self._handle(frames)
+
+    async def _handle(self, frames: list[Frame]) -> None:
+        """One request after the other, for a turn; then the others come in between."""
+        turn_ends_at = trio.current_time() + TURN_S
+        for frame in frames:
+            dispatch(self._daemon, self, frame)
+            if trio.current_time() >= turn_ends_at:
+                await trio.lowlevel.checkpoint()
+                turn_ends_at = trio.current_time() + TURN_S
 
     async def _receive(self) -> bytes:
         """What has come; nothing where the client has closed its end."""
@@ -153,6 +167,8 @@ async def accept_connections(listener: socket.socket, daemon: Daemon) -> None:
             sock = await _accept(listener)
             connection = _greet(number, sock, daemon, nursery)
             if connection is not None:
+                # At once, and not when its task begins: the next one is to be counted with it.
+                daemon.add_line(connection)
                 nursery.start_soon(connection.serve)
 
 

@@ -14,21 +14,29 @@ import trio
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.leases import Holder
-from admission.protocol import Frame
-from admission.service.config import Config
+from admission.core.sample import Sample
+from admission.protocol import BadConfiguration, Frame
+from admission.service.config import Config, load
+from admission.service.history.recorder import History
 from admission.service.holders import Exit, Gone, exit_of
 from admission.service.journal import Journal
+from admission.service.metrics import metrics_map
+from admission.service.sampler import Sampler
+from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
 from admission.service.telling import Line, Places, Watchers
 from admission.service.views import level_map, record_map, sample_map, status_map, told_map
+from admission.service.workspaces import Workspaces
 
 JOURNAL_RETRY_S = 1.0
 PLACES_INTERVAL_S = 0.5
 # Telling 10,000 waiters their places takes a while; they hear of it less often.
 WAITERS_TOLD_PER_S = 2_000
-FIRST_CPU_READING_S = 1.0
-# Closer than this to a bound of the next level, the machine is looked at more often.
-HEADROOM_PCT = 10.0
+
+THROTTLING_DISABLED = (
+    "THROTTLING IS DISABLED by WVO_DISABLE_THROTTLE or ADMISSION_DISABLE_THROTTLE in the daemon's "
+    "environment: level 0 whatever the machine says, and no memory budget"
+)
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +53,10 @@ class Daemon:
         clock: Callable[[], float] = time.monotonic,
         watch_exit: Callable[[Holder], Exit] = exit_of,
         sensors: Sensors | None = None,
+        sampler: Sampler | None = None,
+        history: History | None = None,
+        workspaces: Workspaces | None = None,
+        load_config: Callable[[], Config] = load,
     ) -> None:
         self.core = core
         self.config = config
@@ -55,15 +67,22 @@ class Daemon:
         self.level_since = clock()
         self._journal = journal
         self._watch_exit = watch_exit
-        self._sensors = sensors or Sensors()
+        self.sensors = sensors or Sensors()
+        self.workspaces = workspaces or Workspaces()
+        self._history = history
+        sampler = sampler or Sampler(self.sensors.read, clock)
+        self._sampling = Sampling(core, lambda: self.config, sampler, clock, self._pass_on)
+        self._load_config = load_config
+        self._bad_config: str | None = None
+        self._say_if_disabled()
         self._places = Places()
         self._places_changed = trio.Event()
         self._inbox: deque[ev.Event] = deque()
         self._is_feeding = False
+        self._is_taking_over = True
         self._is_stopping = False
         self._rearmed = trio.Event()
         self._journal_failed = trio.Event()
-        self._busy = trio.Event()
         self._exits: dict[Holder, trio.CancelScope] = {}
         self._peers: Counter[Holder] = Counter()
         self._nursery: trio.Nursery | None = None
@@ -99,7 +118,7 @@ class Daemon:
         for index, effect in enumerate(effects):
             match effect:
                 case ev.Persist(record):
-                    if not self._journal.append(record) and self._note_unwritten(effects[index:]):
+                    if not self._write(record) and self._note_unwritten(effects[index:]):
                         return
                     self._publish(record)
                 case ev.Watch(holder):
@@ -108,6 +127,10 @@ class Daemon:
                     self._unwatch(holder)
                 case _:
                     self._tell(effect)
+
+    def _write(self, record: ev.Record) -> bool:
+        # While taking over there is no file yet: the first one is written whole, right after.
+        return self._is_taking_over or self._journal.append(record)
 
     def _tell(self, effect: ev.Answer) -> None:
         """Sends an answer to whoever asked, if that connection is still there."""
@@ -146,8 +169,12 @@ class Daemon:
         now = self.clock()
         if isinstance(record, ev.LevelChanged):
             self._log_level(record)
+            if self.core.governor.sample is not None:
+                self._note_metrics(self.core.governor.sample)
         if isinstance(record, ev.Granted):
-            self._busy.set()
+            self._sampling.hurry()
+        if self._history is not None:
+            self._history.note_record(record)
         if self.watchers and (news := record_map(record, self.core.level, now)):
             self.watchers.publish(*news)
 
@@ -170,9 +197,39 @@ class Daemon:
     def _degraded(self) -> list[str]:
         sample = self.core.governor.sample
         found = [] if sample is None else list(sample.failed)
+        found += self._sampling.problems() + self.workspaces.problems()
+        if self._history is not None:
+            found += self._history.problems()
+        if not self.config.throttle.is_on:
+            found.append(THROTTLING_DISABLED)
+        if self._bad_config is not None:
+            found.append(f"the new configuration was refused: {self._bad_config}")
         if not self.core.journal_works:
             found.append(f"the journal {self._journal.path} can't be written: no lease is granted")
         return found
+
+    def reload(self) -> None:
+        """Goes by the configuration as it stands now. No lease is lost by it.
+
+        Raises:
+            BadConfiguration: it is wrong; the old one stays in force, and `status` says so.
+        """
+        try:
+            config = self._load_config()
+        except BadConfiguration as problem:
+            self._bad_config = str(problem)
+            log.error("the new configuration was refused: %s", problem)
+            raise
+        self._bad_config = None
+        self.config = config
+        self.core.limits = config.core_limits
+        self.feed(ev.Configured(config.throttle, config.pools))
+        log.info("the configuration was read anew")
+        self._say_if_disabled()
+
+    def _say_if_disabled(self) -> None:
+        if not self.config.throttle.is_on:
+            log.warning("%s", THROTTLING_DISABLED)
 
     # --- lines and holders ----------------------------------------------------------------------
 
@@ -230,7 +287,10 @@ class Daemon:
         """Takes over from an earlier daemon, says so, then keeps time until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            if self._history is not None:
+                await nursery.start(self._history.run)
             self.feed(ev.Restarted(tuple(records), living))
+            self._is_taking_over = False
             if not self._rewrite_journal():
                 self._fail_journal(())
                 self.feed(ev.TimePassed())
@@ -238,11 +298,12 @@ class Daemon:
             nursery.start_soon(self._keep_time)
             nursery.start_soon(self._keep_journal)
             nursery.start_soon(self._tell_places)
-            nursery.start_soon(self._take_samples)
+            nursery.start_soon(self._sampling.run)
+            nursery.start_soon(self.workspaces.run)
 
     async def _keep_time(self) -> None:
         """Feeds `TimePassed` when the core's one deadline has come, and not before."""
-        while True:
+        while not self._is_stopping:
             self._rearmed = trio.Event()
             due_at = self.core.wakeup()
             left_s = due_at - self.clock()
@@ -277,38 +338,18 @@ class Daemon:
             waiting = self.core.ledger.waiting
             await trio.sleep(max(PLACES_INTERVAL_S, waiting / WAITERS_TOLD_PER_S))
 
-    async def _take_samples(self) -> None:
-        """Looks at the machine: seldom at rest, often while something is out or headroom shrinks.
+    def _note_metrics(self, sample: Sample) -> None:
+        taken_at = time.time() - (self.clock() - sample.at)
+        self.workspaces.note(metrics_map(sample, self.core.level, taken_at))
 
-        On the event loop: it takes a tenth of a millisecond and reads from the kernel's memory.
-        """
-        self._sample()
-        await trio.sleep(FIRST_CPU_READING_S)
-        while True:
-            self._sample()
-            self._busy = trio.Event()
-            if self._is_at_rest():
-                with trio.move_on_after(self.config.interval_s):
-                    await self._busy.wait()
-                    # The first lease after a rest: the reading is old, so take one soon.
-                    await trio.sleep(self.config.fast_interval_s)
-            else:
-                await trio.sleep(self.config.fast_interval_s)
-
-    def _sample(self) -> None:
+    def _pass_on(self, sample: Sample) -> None:
+        """A sample came: it goes to the core, to those who watch, and on record."""
         now = self.clock()
-        sample = self._sensors.read(now)
         self.feed(ev.Sampled(sample))
         if self.watchers:
             self.watchers.publish("sample", {"event": "sample", **sample_map(sample, now)})
-
-    def _is_at_rest(self) -> bool:
-        governor = self.core.governor
-        sample, normal = governor.sample, governor.levels[0]
-        if self.core.ledger.held or self.core.ledger.waiting or governor.row.level:
-            return False
-        if sample is None or sample.memory_used_pct is None or governor.cpu_smoothed_pct is None:
-            return False
-        memory_room_pct = normal.memory_below_pct - sample.memory_used_pct
-        cpu_room_pct = normal.cpu_below_pct - governor.cpu_smoothed_pct
-        return min(memory_room_pct, cpu_room_pct) > HEADROOM_PCT
+        self._note_metrics(sample)
+        level = self.core.level
+        if self._history is not None and (agents := self.core.pools.get("agents")):
+            waiting = len(agents.waiters)
+            self._history.note_sample(sample, level.level, agents.in_use, waiting)

@@ -2,13 +2,23 @@
 
 import os
 import secrets
+from functools import partial
 
 from admission import __version__
 from admission.core import events as ev
 from admission.core.leases import Bound, Caller, Claim, Class, Holder
-from admission.protocol import VERSION, AdmissionError, BadRequest, Frame, LeaseLost, NotPermitted
+from admission.protocol import (
+    VERSION,
+    AdmissionError,
+    BadRequest,
+    Frame,
+    LeaseLost,
+    NotPermitted,
+    Unavailable,
+)
 from admission.service import requests as rq
 from admission.service.daemon import Daemon
+from admission.service.explaining import explain_map
 from admission.service.holders import ancestors, identify, owner_uid
 from admission.service.telling import Line
 from admission.service.views import Wanted, leases_map, level_event, level_map
@@ -23,15 +33,39 @@ def dispatch(daemon: Daemon, line: Line, frame: Frame) -> None:
         message_id = rq.message_id(frame)
         request = rq.parse(frame)
         caller = Caller(line.number, message_id)
-        event = _event(daemon, line, caller, request)
+        event = _looked_up(daemon, line, caller, request)
         if event is not None:
             daemon.feed(event)
+        elif isinstance(request, rq.WorkspaceRequest):
+            answer = partial(_tell_workspace, line, message_id)
+            daemon.workspaces.wish(request.path, answer, forget=request.forget)
         else:
-            answer = _look(daemon, line, message_id, request)
-            line.send({"id": message_id, "ok": True, **answer})
+            line.send({"id": message_id, "ok": True, **_look(daemon, line, message_id, request)})
     except AdmissionError as error:
-        about = {"code": error.code, "message": str(error)}
-        line.send({"id": message_id, "ok": False, "error": about})
+        line.send(_refusal(message_id, error))
+
+
+def _refusal(message_id: int, error: AdmissionError) -> Frame:
+    return {"id": message_id, "ok": False, "error": {"code": error.code, "message": str(error)}}
+
+
+def _tell_workspace(line: Line, message_id: int, error: AdmissionError | None) -> None:
+    line.send({"id": message_id, "ok": True} if error is None else _refusal(message_id, error))
+
+
+def _looked_up(daemon: Daemon, line: Line, caller: Caller, request: rq.Request) -> ev.Event | None:
+    """The event, for which a look at the process table may be needed.
+
+    Raises:
+        Unavailable: no descriptor is left for that look. It says nothing about the process.
+    """
+    try:
+        return _event(daemon, line, caller, request)
+    except OSError as problem:
+        raise Unavailable(
+            f"the machine has nothing left to look at a process with: {problem}; try again later",
+            "too_many_connections",
+        ) from None
 
 
 def _event(daemon: Daemon, line: Line, caller: Caller, request: rq.Request) -> ev.Event | None:
@@ -52,8 +86,9 @@ def _event(daemon: Daemon, line: Line, caller: Caller, request: rq.Request) -> e
             return ev.Regain(caller, lease, wait_s)
         case rq.ResumeRequest(lease=lease, secret=secret):
             return ev.Resume(caller, lease, _secret(secret))
-        case rq.LevelRequest(set=level, for_s=for_s, auto=auto) if auto or level is not None:
-            return ev.SetLevel(caller, None if auto else level, for_s)
+        case rq.LevelRequest() if request.off or request.auto or request.set is not None:
+            level = None if request.auto else request.set or 0
+            return ev.SetLevel(caller, level, request.for_s, is_off=request.off)
         case _:
             return None
 
@@ -113,6 +148,11 @@ def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> F
         case rq.WatchRequest(topics=topics):
             now = level_event(daemon.core.level, daemon.core.governor.reasons)
             daemon.watchers.add(line, message_id, topics, now)
+            return {}
+        case rq.ExplainRequest():
+            return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks)
+        case rq.ReloadRequest():
+            daemon.reload()
             return {}
         case rq.LevelRequest():
             return level_map(daemon.core.level)

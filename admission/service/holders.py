@@ -5,6 +5,7 @@ process's within seconds. Its end is an event: a pidfd on Linux, kqueue on macOS
 second where there is neither.
 """
 
+import errno
 import logging
 import os
 import select
@@ -110,7 +111,10 @@ def owner_uid(pid: int) -> int | None:
 
 
 def describe(pid: int) -> str:
-    """Where a process comes from, for a person: its program and the folder it works in."""
+    """Where a process comes from, for a person: its program and the folder it works in.
+
+    One short line that can be sent, whatever the process calls itself.
+    """
     try:
         process = psutil.Process(pid)
         with process.oneshot():
@@ -121,7 +125,13 @@ def describe(pid: int) -> str:
     home = os.path.expanduser("~")
     if folder == home or folder.startswith(home + "/"):
         folder = "~" + folder[len(home) :]
-    return f"{os.path.basename(words[0])} in {folder}"
+    return f"{_shown(os.path.basename(words[0]), 50)} in {_shown(folder, 140)}"
+
+
+def _shown(text: str, chars_max: int) -> str:
+    """The text without what a terminal or a frame can't take, and no longer than this."""
+    cut = text if len(text) <= chars_max else f"{text[: chars_max - 1]}…"
+    return "".join(char if char.isprintable() else "?" for char in cut)
 
 
 def peer_of(sock: socket.socket) -> Peer:
@@ -129,6 +139,7 @@ def peer_of(sock: socket.socket) -> Peer:
 
     Raises:
         Gone: the process that connected has ended.
+        OSError: it can't be told, as no file descriptor is left.
     """
     if sys.platform == "darwin":
         pid = struct.unpack("i", sock.getsockopt(SOL_LOCAL, LOCAL_PEERPID, 4))[0]
@@ -147,10 +158,18 @@ def peer_of(sock: socket.socket) -> Peer:
 
 
 def _has_ended(sock: socket.socket) -> bool:
-    """Whether the process that connected is gone, even if its PID is in use again."""
+    """Whether the process that connected is gone, even if its PID is in use again.
+
+    Raises:
+        OSError: it can't be told, as no file descriptor is left.
+    """
     try:
         pidfd = sock.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
-    except OSError:
+    except OSError as problem:
+        if problem.errno in (errno.ESRCH, errno.EINVAL):
+            return True  # so says Linux before 6.16 of one that has ended and was reaped
+        if problem.errno in (errno.EMFILE, errno.ENFILE):
+            raise
         return False  # an older kernel: the PID has to do
     try:
         poll = select.poll()
@@ -180,10 +199,14 @@ if sys.platform == "linux":
                 self._pidfd = os.pidfd_open(holder.pid)
             except ProcessLookupError:
                 raise Gone from None
-            # Opened by number, so it may be another's: only now that it is open can that be told.
-            if identify(holder.pid) != holder:
+            try:
+                # Opened by number, so it may be another's: only now that it is open can that be
+                # told, if there is a descriptor left to tell it by.
+                if identify(holder.pid) != holder:
+                    raise Gone
+            except BaseException:
                 os.close(self._pidfd)
-                raise Gone
+                raise
 
         async def wait(self) -> None:
             await trio.lowlevel.wait_readable(self._pidfd)
@@ -207,12 +230,14 @@ if sys.platform == "darwin":
             )
             try:
                 self._queue.control([event], 0)
+                if identify(holder.pid) != holder:
+                    raise Gone
             except ProcessLookupError:
                 self._queue.close()
                 raise Gone from None
-            if identify(holder.pid) != holder:
+            except BaseException:
                 self._queue.close()
-                raise Gone
+                raise
 
         async def wait(self) -> None:
             await trio.lowlevel.wait_readable(self._queue.fileno())

@@ -102,6 +102,21 @@ class LevelRequest(Request):
     set: Annotated[int, Meta(ge=0, le=3)] | None = None
     for_s: SecondsAboveZero | None = None
     auto: bool = False
+    off: bool = False
+
+
+class ExplainRequest(Request):
+    op = "explain"
+
+
+class WorkspaceRequest(Request):
+    op = "workspace"
+    path: Annotated[str, Meta(min_length=1, max_length=4096)]
+    forget: bool = False
+
+
+class ReloadRequest(Request):
+    op = "reload"
 
 
 OPS: dict[str, type[Request]] = {kind.op: kind for kind in Request.__subclasses__()}

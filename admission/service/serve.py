@@ -18,13 +18,22 @@ from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Holder
-from admission.protocol import AlreadyServed, NotPermitted, Unavailable, socket_path
+from admission.protocol import (
+    AlreadyServed,
+    BadConfiguration,
+    NotPermitted,
+    Unavailable,
+    socket_path,
+)
 from admission.service.background import serve_in_background
 from admission.service.config import Config, load
 from admission.service.connections import accept_connections
 from admission.service.daemon import Daemon
+from admission.service.history import history_path, state_folder
+from admission.service.history.recorder import History
 from admission.service.holders import identify
 from admission.service.journal import Journal, boot_id
+from admission.service.workspaces import Workspaces
 
 BACKLOG = 1024
 
@@ -45,16 +54,27 @@ def run(
         AdmissionError: the configuration, the folder or the lock does not allow it.
     """
     path = Path(socket_path(given_socket))
-    config = load(given_config)
+    load_config = partial(load, _found_from_anywhere(given_config))
+    load_config()  # a mistake in it is to be told here, not in a log
     prepare_folder(path.parent)
     if detach:
-        serve_in_background(path.with_suffix(".log"), partial(_serve_locked, path, config))
+        serve_in_background(path.with_suffix(".log"), partial(_serve_locked, path, load_config))
     else:
-        _serve_locked(path, config, lambda: None)
+        _serve_locked(path, load_config, lambda: None)
     return 0
 
 
-def _serve_locked(path: Path, config: Config, say_ready: Callable[[], None]) -> None:
+def _found_from_anywhere(given_config: str | None) -> str | None:
+    """The configuration file, where one is named: a daemon in the background leaves its folder,
+    and reads the file again when it is told to.
+    """
+    named = given_config or os.environ.get("ADMISSION_CONFIG")
+    return os.path.abspath(named) if named else None
+
+
+def _serve_locked(
+    path: Path, load_config: Callable[[], Config], say_ready: Callable[[], None]
+) -> None:
     _log_to_stderr()
     with lock(path):
         journal = Journal(path.with_suffix(".journal"), boot_id())
@@ -67,7 +87,7 @@ def _serve_locked(path: Path, config: Config, say_ready: Callable[[], None]) -> 
                 "journal_unavailable",
             ) from None
         with listening(path) as listener:
-            trio.run(_serve, listener, path, journal, records, config, say_ready)
+            trio.run(_serve, listener, path, journal, records, load_config, say_ready)
 
 
 def _log_to_stderr() -> None:
@@ -131,9 +151,11 @@ def lock(path: Path) -> Iterator[None]:
 def listening(path: Path) -> Iterator[socket.socket]:
     """A socket at this path that only this user can connect to. Whoever calls holds the lock, so
     one that lies there is nobody's.
+
+    Raises:
+        NotPermitted: none can be made, or what lies there is no socket and may be dear to somebody.
     """
-    with suppress(FileNotFoundError):
-        path.unlink()
+    _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with sock:
         # By umask, so that there is no moment at which others could connect.
@@ -150,17 +172,32 @@ def listening(path: Path) -> Iterator[socket.socket]:
             path.unlink()
 
 
+def _remove_stale(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise NotPermitted(f"{path} is no socket; remove it, or choose another with --socket")
+        path.unlink()
+
+
 async def _serve(
     listener: socket.socket,
     path: Path,
     journal: Journal,
     records: list[ev.Record],
-    config: Config,
+    load_config: Callable[[], Config],
     say_ready: Callable[[], None],
 ) -> None:
-    core = Admission(config.pools, Governor(config.levels, config.patience), config.core_limits)
-    daemon = Daemon(core, journal, config)
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    config = load_config()
+    core = Admission(config.pools, Governor(throttle=config.throttle), config.core_limits)
+    daemon = Daemon(
+        core,
+        journal,
+        config,
+        history=History(history_path(), journal.boot),
+        workspaces=Workspaces(config.workspaces, state_folder() / "workspaces.json"),
+        load_config=load_config,
+    )
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             await nursery.start(daemon.run, records, _living(records))
             listener.listen(BACKLOG)
@@ -168,6 +205,10 @@ async def _serve(
             say_ready()
             nursery.start_soon(accept_connections, listener, daemon)
             async for number in signals:
+                if number == signal.SIGHUP:
+                    with suppress(BadConfiguration):  # said in the log and by `status`
+                        daemon.reload()
+                    continue
                 daemon.stop()
                 log.info("%s: %s", signal.Signals(number).name, _farewell(core))
                 nursery.cancel_scope.cancel()

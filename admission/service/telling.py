@@ -6,12 +6,14 @@ from typing import Protocol
 
 from admission.core.leases import Caller
 from admission.core.pool import Place, Pool
-from admission.protocol import Frame
+from admission.protocol import Frame, NoSlot
 from admission.service.holders import Peer
 from admission.service.views import place_map
 
 # A watcher with more than this unread is told `lagged` instead; requests have their own limit.
 WATCHER_BACKLOG_BYTES_MAX = 64 * 1024
+# One can watch every topic, so more than a few are a mistake or a flood.
+WATCHES_PER_CONNECTION_MAX = 64
 
 
 class Line(Protocol):
@@ -45,26 +47,37 @@ class Watchers:
     """
 
     def __init__(self) -> None:
-        self._watchers: dict[tuple[int, int], Watcher] = {}
+        self._watchers: dict[int, dict[int, Watcher]] = {}  # by connection, then by request
 
     def __bool__(self) -> bool:
         return bool(self._watchers)
 
     def add(self, line: Line, message_id: int, topics: Iterable[str], level: Frame) -> None:
-        """One more watcher. It is told the `level` in force first, so that none is missed."""
-        watcher = Watcher(line, message_id, frozenset(topics))
-        self._watchers[line.number, message_id] = watcher
+        """One more watcher, or an old one anew. It is told the `level` in force first, so that
+        none is missed.
+
+        Raises:
+            NoSlot: the connection has too many.
+        """
+        mine = self._watchers.setdefault(line.number, {})
+        if message_id not in mine and len(mine) >= WATCHES_PER_CONNECTION_MAX:
+            raise NoSlot(
+                f"{WATCHES_PER_CONNECTION_MAX} watches of this connection are open, and that is "
+                "the limit; one can follow every topic",
+                "queue_full",
+            )
+        watcher = mine[message_id] = Watcher(line, message_id, frozenset(topics))
         if "level" in watcher.topics:
             _tell(watcher, level)
 
     def remove_line(self, number: int) -> None:
-        for key in [key for key in self._watchers if key[0] == number]:
-            del self._watchers[key]
+        self._watchers.pop(number, None)
 
     def publish(self, topic: str, event: Frame) -> None:
-        for watcher in list(self._watchers.values()):
-            if topic in watcher.topics:
-                _tell(watcher, event)
+        for mine in self._watchers.values():
+            for watcher in mine.values():
+                if topic in watcher.topics:
+                    _tell(watcher, event)
 
 
 def _tell(watcher: Watcher, event: Frame) -> None:

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from itertools import takewhile
+from math import floor
 
 from admission.core import events as ev
 from admission.core.admission import Admission
+from admission.core.governor import Governor
 from admission.core.leases import Lease, Waiter
 from admission.core.levels import Level
 from admission.core.pool import Place
+from admission.core.sample import Sample
 from admission.protocol import FRAME_BYTES_MAX, Frame, encode
 from admission.service.holders import describe
 
@@ -81,10 +84,17 @@ def lease_map(lease: Lease) -> Frame:
 
 
 def told_map(told: ev.Told, level: Level) -> Frame:
-    """The answer that grants or confirms a lease. A lease that is shared keeps its secret."""
+    """The answer that grants or confirms a lease.
+
+    Its secret is for the connection that holds it: not for one that shares it, nor for whoever
+    else renews or yields it, as who knows the secret can take the lease over.
+    """
+    lease = told.lease
+    by = None if lease.caller is None else lease.caller.connection
+    is_own = by == told.caller.connection and not told.shared
     return {
-        **lease_map(told.lease),
-        "secret": "" if told.shared else told.lease.claim.secret.hex(),
+        **lease_map(lease),
+        "secret": lease.claim.secret.hex() if is_own else "",
         "shared": told.shared,
         **level_map(level),
     }
@@ -151,7 +161,7 @@ def status_map(core: Admission, now: float) -> Frame:
     until = governor.by_hand_until
     return {
         **level_map(core.level),
-        "by_hand": None if until is None else {"until_s": _finite(until - now)},
+        "by_hand": None if until is None else by_hand_map(governor, until - now),
         "capacity": {name: pool.capacity for name, pool in pools.items()},
         "in_use": {name: pool.in_use for name, pool in pools.items()},
         "waiting": {name: len(pool.waiters) for name, pool in pools.items()},
@@ -164,13 +174,23 @@ def status_map(core: Admission, now: float) -> Frame:
     }
 
 
-def sample_map(sample: ev.Sample, now: float) -> Frame:
-    return {
-        "age_s": round(now - sample.at, 3),
-        "memory_used_pct": _rounded(sample.memory_used_pct),
-        "cpu_used_pct": _rounded(sample.cpu_used_pct),
-        "failed": list(sample.failed),
-    }
+def by_hand_map(governor: Governor, left_s: float) -> Frame:
+    """For how long a hand holds the level, None for ever; `off`: without the budget, too."""
+    return {"until_s": _finite(left_s), "off": governor.is_off_by_hand}
+
+
+def sample_map(sample: Sample, now: float) -> Frame:
+    """Every source by its name; None where it is not known. Percents to a tenth, cut and not
+    rounded, so that none reads as if it had reached a bound.
+    """
+    found: Frame = {"age_s": round(now - sample.at, 3), "failed": list(sample.failed)}
+    for name in Sample.__slots__:
+        value = getattr(sample, name)
+        if name.endswith("_pct"):
+            found[name] = None if value is None else floor(value * 10) / 10
+        elif name not in ("at", "failed"):
+            found[name] = value
+    return found
 
 
 def record_map(record: ev.Record, level: Level, now: float) -> tuple[str, Frame] | None:
@@ -200,7 +220,3 @@ def record_map(record: ev.Record, level: Level, now: float) -> tuple[str, Frame]
 
 def _finite(seconds: float) -> float | None:
     return None if seconds == float("inf") else round(seconds, 3)
-
-
-def _rounded(percent: float | None) -> float | None:
-    return None if percent is None else round(percent, 1)

@@ -28,7 +28,7 @@ from tests.system.stage import Stage
         (("release", "12345"), 75, "there is no lease 12345"),
         (("release", "x"), 2, "a lease is named by its number"),
         (("release",), 2, "name a lease"),
-        (("level", "4"), 2, "write 0, 1, 2, 3 or auto"),
+        (("level", "4"), 2, "write 0, 1, 2, 3, off or auto"),
         (("level", "--for", "5m"), 2, "--for goes with a level"),
         (("watch", "--topics", "weather"), 2, 'there is no topic "weather"'),
         (("acquire", "--pid", "4194304"), 75, "there is no process 4194304"),

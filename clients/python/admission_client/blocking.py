@@ -33,6 +33,10 @@ ANSWER_TIMEOUT_S = 10.0
 # places and leases for 10 s after its own restart.
 RECONNECT_S = 10.0
 RECONNECT_PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+# What is taken back on the way out gets so long to be heard, and no longer.
+FAREWELL_S = 1.0
+# How long a socket waits at a time: `poll` counts milliseconds in 31 bits, which is 24 days.
+RECEIVE_MAX_S = 86_400.0
 READ_BYTES = 65_536
 
 
@@ -100,10 +104,11 @@ class Client:
                     return self._acquire_once(once, on_wait)
                 except Disconnected:
                     self._reconnect()
-        except AdmissionError:
-            raise
-        except BaseException:  # Ctrl-C, or a bug in `on_wait`: nobody waits any more
-            self._cancel(once)
+        except BaseException as problem:
+            # Unless the daemon has refused it, it may still grant it, and nobody waits any more:
+            # after Ctrl-C, a bug in `on_wait`, no answer in time, or one that is nonsense.
+            if isinstance(problem, Unreachable) or not isinstance(problem, AdmissionError):
+                self._cancel(once)
             raise
 
     def release(self, lease: Lease) -> None:
@@ -128,13 +133,19 @@ class Client:
                     raise
                 return
 
-    def watch(self, topics: list[str] | None = None) -> "Iterator[Frame]":
-        """The news, as they come, until the daemon ends."""
+    def watch(
+        self, topics: list[str] | None = None, wait_s: float | None = None
+    ) -> "Iterator[Frame]":
+        """The news, as they come, until the daemon ends or so many seconds have passed."""
+        give_up_at = None if wait_s is None else time.monotonic() + wait_s
         self._send(self._dialogue.ask("watch", {} if topics is None else {"topics": topics}))
         self._answer(ANSWER_TIMEOUT_S, None)
         while True:
             yield from self._dialogue.take_events()
-            self._receive(None)
+            left_s = None if give_up_at is None else give_up_at - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                return
+            self._receive(left_s)
 
     # --- the connection -------------------------------------------------------------------------
 
@@ -157,7 +168,6 @@ class Client:
                     again_s = on_wait(event)
             left_s = None if give_up_at is None else give_up_at - time.monotonic()
             if left_s is not None and left_s <= 0:
-                self.close()
                 raise stuck(self.path)
             waits = [wait for wait in (again_s, left_s) if wait is not None]
             if not self._receive(min(waits) if waits else None) and on_wait is not None:
@@ -185,9 +195,11 @@ class Client:
     def _receive(self, timeout_s: float | None) -> bool:
         """Takes what comes; False where nothing came in time."""
         assert self._sock is not None
+        if timeout_s is not None:
+            # 0 would mean "do not wait at all", and raise another error; so would infinity.
+            timeout_s = min(max(timeout_s, 0.001), RECEIVE_MAX_S)
         try:
-            # 0 would mean "do not wait at all", and raise another error.
-            self._sock.settimeout(None if timeout_s is None else max(timeout_s, 0.001))
+            self._sock.settimeout(timeout_s)
             data = self._sock.recv(READ_BYTES)
         except TimeoutError:
             return False
@@ -216,8 +228,7 @@ class Client:
         pauses_s = iter(RECONNECT_PAUSES_S)
         while True:
             try:
-                self._sock = self._connect()
-                self._dialogue.restart()
+                self.ask("hello")  # who only accepts connections is no daemon yet
                 return
             except Unreachable:
                 pause_s = next(pauses_s, RECONNECT_PAUSES_S[-1])
@@ -226,13 +237,16 @@ class Client:
                 time.sleep(pause_s)
 
     def _cancel(self, fields: Frame) -> None:
-        """Takes a request back as well as it can; a closed connection would do so later."""
+        """Takes a request back as well as it can. Who is read later reads it all the same."""
         try:
             if self._sock is not None:
-                self.ask("cancel", {"request": fields["request"]})
-        except (AdmissionError, OSError):
+                bye = self._dialogue.ask("cancel", {"request": fields["request"]})
+                if self._try_send(bye):
+                    self._answer(FAREWELL_S, None)
+        except AdmissionError:
             pass
-        self.close()
+        finally:
+            self.close()
 
 
 def connect(path: str) -> _socket.socket:

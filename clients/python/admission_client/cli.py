@@ -19,8 +19,13 @@ COMMANDS = (
     ("autopilot", "autopilot", "autopilot", "run a list of tasks, some at a time, under admission"),
     ("leases", "look", "leases", "who holds what, and who waits"),
     ("status", "look", "status", "the throttle level, why, and how full the pools are"),
+    ("explain", "explain", "explain", "why this level, why the wait, and what takes the machine"),
     ("watch", "look", "watch", "the news as they come"),
+    ("history", "history", "history", "what the machine and the leases did, over time"),
     ("level", "steer", "level", "show the throttle level, or set it by hand"),
+    ("throttle", "measure", "throttle", "one look at the machine, and what it calls for, as JSON"),
+    ("guard", "measure", "guard", "whether the machine is fit to start agents"),
+    ("reload", "steer", "reload", "have the daemon read its configuration anew"),
     ("serve", "steer", "serve", "the daemon"),
 )
 # What a shell shows of a program that ends by SIGPIPE.
@@ -31,6 +36,7 @@ BY_NAME = {name: (module, function) for name, module, function, _ in COMMANDS}
 def main(words: list[str] | None = None) -> int:
     """Runs one command; its exit status."""
     words = sys.argv[1:] if words is None else words
+    _replace_closed_streams()
     try:
         return _run(words)
     except AdmissionError as problem:
@@ -42,6 +48,13 @@ def main(words: list[str] | None = None) -> int:
         # Whoever read us has enough, as in `admission watch | head`. Nothing is left to be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
+
+
+def _replace_closed_streams() -> None:
+    """Who closed one, as in `2>&-`, wants to see nothing of it. Python has None in its place."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 -- until the process ends
 
 
 def _run(words: list[str]) -> int:
@@ -91,7 +104,10 @@ def _unknown(name: str) -> str:
 
 
 def _explain(problem: AdmissionError, words: list[str]) -> None:
-    print(f"admission: {problem}", file=sys.stderr)
+    try:  # noqa: SIM105 -- contextlib is none of what `run` imports
+        print(f"admission: {problem}", file=sys.stderr)
+    except OSError:
+        pass  # nobody reads it; the exit status says it too
     before_command = words[: words.index("--")] if "--" in words else words
     if "--json" in before_command:
         from admission_client.output import as_json

@@ -122,7 +122,7 @@ def whole(frame: Frame, name: str) -> int:
         Unreachable: there is none; what answers is no daemon that we understand. Likewise below.
     """
     value = frame.get(name)
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise _nonsense(name)
 
@@ -130,7 +130,7 @@ def whole(frame: Frame, name: str) -> int:
 def number(frame: Frame, name: str) -> float:
     """The number of this name in an answer."""
     value = frame.get(name)
-    if isinstance(value, (int, float)):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
     raise _nonsense(name)
 

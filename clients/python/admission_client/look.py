@@ -15,7 +15,7 @@ from admission_client.options import (
     parse_count,
     take_no_words,
 )
-from admission_client.output import LEVEL_COLOURS, as_json, coloured, table
+from admission_client.output import LEVEL_COLOURS, as_json, coloured, printable, table
 
 TOPICS = ("level", "lease", "queue", "sample")
 
@@ -44,7 +44,7 @@ def leases(words: list[str]) -> int:
     print(_lease_table(rows(found, "leases")))
     if waiting := rows(found, "waiting"):
         print()
-        print(_queue_table(waiting))
+        print(queue_table(waiting))
     return 0
 
 
@@ -84,7 +84,8 @@ def _lease_table(held: list[Frame]) -> str:
     )
 
 
-def _queue_table(waiting: list[Frame]) -> str:
+def queue_table(waiting: list[Frame]) -> str:
+    """Who waits, at which place, and why."""
     head = ("PLACE", "POOL", "TASK", "PID", "CLASS", "WEIGHT", "WAITED", "ABOUT", "WHY")
     return table(
         head,
@@ -194,7 +195,7 @@ def _event_text(event: Frame) -> str:
     kind = text(event, "event")
     if kind == "level":
         why = "; ".join(words_of(event, "reasons")) or "all calm"
-        return f"{now} level {event.get('level')} ({event.get('name')}): {why}"
+        return printable(f"{now} level {event.get('level')} ({event.get('name')}): {why}")
     hidden = ("id", "event", "seq", "fence", "lease", "ticket", "bound", "ttl_s")
     about = [
         f"{name.removesuffix('_s')} {value}"
@@ -202,4 +203,4 @@ def _event_text(event: Frame) -> str:
         if name not in hidden and value not in ("", None, [])
     ]
     subject = next((f"{name} {event[name]} " for name in ("lease", "ticket") if name in event), "")
-    return f"{now} {subject}{kind}: {', '.join(about)}".removesuffix(": ")
+    return printable(f"{now} {subject}{kind}: {', '.join(about)}".removesuffix(": "))

@@ -5,7 +5,7 @@ a few lines of our own, and whatever these do not expect (a mistake, `--help`, a
 left to `argparse`, built from the same table.
 """
 
-from admission.protocol import AdmissionError
+from admission.protocol import BadRequest
 from admission_client.durations import parse_duration
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CLASSES = ("critical", "normal", "batch")
 
 
-class WrongUsage(AdmissionError):
+class WrongUsage(BadRequest):
     """The command line itself is wrong."""
 
     exit_status = 2
@@ -58,12 +58,20 @@ class Options:
     wait_s: float | None = None
     pid: int | None = None
     for_s: float | None = None
+    since_s: float = 7200.0
+    points: int | None = None
+    is_ascii: bool = False
     topics: str | None = None
     config: str | None = None
     agents: int = 5
     results: str | None = None
     logs: str | None = None
     lease_fd: int | None = None
+    memory_used_pct: float | None = None
+    cpu_used_pct: float | None = None
+    min_memory_bytes: int | None = None
+    workspace: str | None = None
+    only_level: bool = False
     json: bool = False
     quiet: bool = False
     detach: bool = False
@@ -157,8 +165,10 @@ def _parse_quickly(words: list[str], table: tuple[Option, ...]) -> Options | Non
     by_name = {name: option for option in table for name in option.names}
     found = Options()
     rest = iter(words)
+    is_ended = False
     for word in rest:
         if word == "--":
+            is_ended = True
             break
         if not word.startswith("-"):
             found.words.append(word)
@@ -179,14 +189,22 @@ def _parse_quickly(words: list[str], table: tuple[Option, ...]) -> Options | Non
             return None
     found.words += rest
     # Options behind the first word are options only where the command takes no other command.
-    return found if "--" in words or not any(w.startswith("-") for w in found.words) else None
+    return found if is_ended or not any(w.startswith("-") for w in found.words) else None
 
 
 def _parse_thoroughly(
     words: list[str], table: tuple[Option, ...], usage: str, about: str
 ) -> Options:
     parser = build_parser(table, usage, about)
-    return parser.parse_args(words, namespace=Options())
+    found = parser.parse_args(words, namespace=Options())
+    if _takes_command(usage) and found.words[:1] == ["--"]:
+        del found.words[0]  # argparse leaves it there where it leaves the rest alone
+    return found
+
+
+def _takes_command(usage: str) -> bool:
+    """Whether all behind the first word is a command of its own."""
+    return "COMMAND" in usage
 
 
 def build_parser(table: tuple[Option, ...], usage: str, about: str) -> "argparse.ArgumentParser":
@@ -225,6 +243,6 @@ def build_parser(table: tuple[Option, ...], usage: str, about: str) -> "argparse
                 const=option.constant,
                 help=option.help,
             )
-    takes_command = "COMMAND" in usage
-    parser.add_argument("words", nargs="..." if takes_command else "*", help=argparse.SUPPRESS)
+    nargs = "..." if _takes_command(usage) else "*"
+    parser.add_argument("words", nargs=nargs, help=argparse.SUPPRESS)
     return parser

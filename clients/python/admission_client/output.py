@@ -20,7 +20,11 @@ def as_json(reply: Frame, indent: int | None = None) -> str:
     import json  # late: `run` comes through this module and wants none of it
 
     about = {name: value for name, value in reply.items() if name not in ("id", "ok")}
-    return json.dumps(about, indent=indent, ensure_ascii=False, default=bytes.hex)
+    written = json.dumps(about, indent=indent, ensure_ascii=False, default=bytes.hex)
+    # JSON leaves a few that a terminal obeys, above all U+009B, which begins its commands.
+    return "".join(
+        char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in written
+    )
 
 
 def print_reply(reply: Frame, line: str, options: Options) -> None:
@@ -41,7 +45,7 @@ def coloured(text: str, colour: str, stream: "TextIO | None" = None) -> str:
 
 def table(head: "Sequence[str]", rows: "Sequence[Sequence[object]]") -> str:
     """Columns as wide as they must be; numbers to the right, and no space at the end of a line."""
-    cells = [[_cell(value) for value in row] for row in rows]
+    cells = [[printable(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     is_number = [
         bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
@@ -55,7 +59,7 @@ def table(head: "Sequence[str]", rows: "Sequence[Sequence[object]]") -> str:
     return "\n".join([coloured(line(head), "bold"), *map(line, cells)])
 
 
-def _cell(value: object) -> str:
+def printable(value: object) -> str:
     """On one line, whatever a label holds: it may not draw on the terminal."""
     return "".join(
         char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from admission_client.durations import said
 from admission_client.granted import Params
-from admission_client.output import LEVEL_COLOURS, coloured
+from admission_client.output import LEVEL_COLOURS, coloured, printable
 from admission_client.waiting import CLEAR_LINE, REDRAW_S, is_live
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Screen:
 
     def ended(self, outcome: "Outcome", done: int) -> None:
         place = f"{done:>{len(str(self._tasks))}}/{self._tasks}"
-        name = outcome.task.name[:60]
+        name = printable(outcome.task.name[:60])
         if outcome.exit_status == 0:
             waited = f", waited {said(outcome.waited_s)}" if outcome.waited_s >= 1 else ""
             mark = coloured("✓", "green", self._stream)

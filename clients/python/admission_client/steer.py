@@ -1,4 +1,4 @@
-"""The commands that steer: serve, level."""
+"""The commands that steer: serve, level, reload."""
 
 from admission.protocol import Frame
 from admission_client.blocking import Client
@@ -39,8 +39,9 @@ def level(words: list[str]) -> int:
             JSON,
             SOCKET,
         ),
-        "level [options] [0|1|2|3|auto]",
-        "Shows the throttle level, sets it by hand, or gives it back to the governor (auto).",
+        "level [options] [0|1|2|3|off|auto]",
+        "Shows the throttle level, sets it by hand, or gives it back to the governor (auto).\n"
+        "A level set by hand leaves the memory budget on; `off` is level 0 without it.",
     )
     with Client(options.socket, autostart=bool(options.words)) as client:
         reply = client.ask("level", _wanted(options.words, options.for_s))
@@ -50,16 +51,33 @@ def level(words: list[str]) -> int:
     return 0
 
 
+def reload(words: list[str]) -> int:
+    """Has the daemon read its configuration anew."""
+    options = parse(
+        words,
+        (JSON, SOCKET),
+        "reload [options]",
+        "Has the daemon read its configuration anew, as SIGHUP does. No lease is lost; where the\n"
+        "new configuration is wrong, the old one stays.",
+    )
+    take_no_words("reload", options)
+    with Client(options.socket) as client:
+        print_reply(client.ask("reload"), "the configuration was read anew", options)
+    return 0
+
+
 def _wanted(words: list[str], for_s: float | None) -> Frame:
     match words:
         case []:
             if for_s is not None:
                 raise WrongUsage("level: --for goes with a level: admission level 2 --for 10m")
             return {}
+        case ["off"]:
+            return {"off": True} | ({} if for_s is None else {"for_s": for_s})
         case ["auto"]:
             if for_s is not None:
                 raise WrongUsage('level: "auto" has no end; leave --for out')
             return {"auto": True}
         case [number] if number in LEVELS:
             return {"set": int(number)} | ({} if for_s is None else {"for_s": for_s})
-    raise WrongUsage(f'level: "{" ".join(words)}" is no level; write 0, 1, 2, 3 or auto')
+    raise WrongUsage(f'level: "{" ".join(words)}" is no level; write 0, 1, 2, 3, off or auto')

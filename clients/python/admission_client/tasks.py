@@ -33,7 +33,7 @@ def read_tasks(lines: list[str], source: str) -> list[Task]:
         if not written or written.startswith("#"):
             continue
         try:
-            tasks.append(_task(len(tasks) + 1, written))
+            tasks.append(_checked(_task(len(tasks) + 1, written)))
         except ValueError as problem:
             raise WrongUsage(f"{source}, line {number}: {problem}") from None
     if not tasks:
@@ -49,13 +49,15 @@ def _task(number: int, written: str) -> Task:
     except json.JSONDecodeError as problem:
         what = f"{problem.msg} at character {problem.pos + 1}"
         raise ValueError(f"this is no JSON ({what}); write {EXAMPLE}") from None
+    except (ValueError, RecursionError):  # thousands of digits, or of brackets
+        raise ValueError(f"this is no JSON that can be read; write {EXAMPLE}") from None
     return _from_json(number, found)
 
 
 def _from_json(number: int, found: dict[str, object]) -> Task:
     unknown = set(found) - {"task", "command", "cwd", "env", "weight"}
     if unknown:
-        raise ValueError(f'"{min(unknown)}" is not known here; write {EXAMPLE}')
+        raise ValueError(f"{json.dumps(min(unknown))} is not known here; write {EXAMPLE}")
     command, name = found.get("command"), found.get("task", "")
     cwd, env, weight = found.get("cwd"), found.get("env", {}), found.get("weight", 1)
     if not isinstance(command, str) or not command.strip():
@@ -67,6 +69,18 @@ def _from_json(number: int, found: dict[str, object]) -> Task:
     if type(weight) is not int or weight < 1:
         raise ValueError('"weight" must be a whole number from 1 up')
     return Task(number, command, _label(name or command), cwd, env, weight)
+
+
+def _checked(task: Task) -> Task:
+    """The task, where a process can be given what it holds."""
+    for written in (task.command, task.name, task.cwd or "", *task.env, *task.env.values()):
+        for char in written:
+            if char == "\0" or "\ud800" <= char <= "\udfff":
+                raise ValueError(f"no process can be given the character {char!a}")
+    for name in task.env:
+        if not name or "=" in name:
+            raise ValueError(f"{json.dumps(name)} is no name of a variable")
+    return task
 
 
 def _label(written: str) -> str:

@@ -1,0 +1,173 @@
+"""The configuration file: its tables and keys, and its mistakes in the words of who wrote it."""
+
+import difflib
+import re
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from admission.core.budget import Budget
+from admission.core.governor import Patience
+from admission.core.legs import Legs
+from admission.protocol import BadConfiguration
+
+# The defaults are the core's own, and stand nowhere else.
+_BUDGET, _PATIENCE, _LEGS = Budget(), Patience(), Legs()
+MIB = 1 << 20
+
+Percent = Annotated[float, Meta(gt=0, le=1000)]
+Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
+Seconds = Annotated[float, Meta(gt=0, le=1e6)]
+
+
+class LevelTable(Struct, forbid_unknown_fields=True):
+    """One `[[throttle.levels]]`: the row `level`, with only what differs from the default."""
+
+    level: Annotated[int, Meta(ge=0, le=3)]
+    name: str | None = None
+    max_agents: Positive | None = None
+    max_concurrent: Positive | None = None
+    batch_size: Positive | None = None
+    delay_ms: Annotated[int, Meta(ge=0, le=3_600_000)] | None = None
+    reasoning_effort: str | None = None
+    memory_below_pct: Percent | None = None
+    cpu_below_pct: Percent | None = None
+
+
+class BudgetTable(Struct, forbid_unknown_fields=True):
+    """`[throttle.budget]`: the memory budget. Sizes in MiB; `core.budget.Budget` explains them."""
+
+    enabled: bool = True
+    ceiling_pct: Annotated[float, Meta(gt=0, le=100)] = _BUDGET.ceiling_pct
+    mean_mib: Annotated[float, Meta(ge=0, le=1e7)] = _BUDGET.mean_bytes / MIB
+    peak_mib: Annotated[float, Meta(ge=0, le=1e7)] = _BUDGET.peak_bytes / MIB
+    share_pct: Annotated[float, Meta(gt=0, le=100)] = _BUDGET.share_pct
+    spread: Annotated[float, Meta(ge=0, le=10)] = _BUDGET.spread
+    ramp_s: Seconds = _BUDGET.ramp_s
+    window_s: Annotated[float, Meta(ge=0, le=86_400)] = _BUDGET.window_s
+
+
+Counts = tuple[Positive, Positive, Positive]
+
+
+class ThrottleTable(Struct, forbid_unknown_fields=True):
+    """`[throttle]`; `core.governor` explains the figures."""
+
+    policy: Literal["table", "budget"] = "table"
+    agents_max: Positive | None = None
+    interval_s: Seconds = 30.0
+    fast_interval_s: Seconds = 2.0
+    margin_pct: Annotated[float, Meta(ge=0, le=50)] = _PATIENCE.margin_pct
+    dwell_s: Annotated[float, Meta(ge=0, le=86_400)] = _PATIENCE.dwell_s
+    step_s: Annotated[float, Meta(ge=0, le=86_400)] = _PATIENCE.step_s
+    cpu_smoothing_s: Seconds = _PATIENCE.cpu_smoothing_s
+    settle_s: Annotated[float, Meta(ge=0, le=86_400)] = _PATIENCE.settle_s
+    cpu_unstalled_pct: Annotated[float, Meta(ge=0, le=100)] = _PATIENCE.cpu_unstalled_pct
+    # 0: never.
+    memory_stall_pct: Annotated[float, Meta(ge=0, le=100)] = _LEGS.memory_stall_pct or 0.0
+    foreign_agents: Counts | None = None
+    claude_processes: Counts | None = None
+    node_processes: Counts | None = None
+    workspaces: list[str] = []
+    budget: BudgetTable = msgspec.field(default_factory=BudgetTable)
+    # Where levels 1, 2 and 3 begin, by the names of the user's document; see `Threshold`.
+    memory_medium_pct: Percent | None = None
+    memory_high_pct: Percent | None = None
+    memory_critical_pct: Percent | None = None
+    cpu_medium_pct: Percent | None = None
+    cpu_high_pct: Percent | None = None
+    cpu_critical_pct: Percent | None = None
+    levels: list[LevelTable] = []
+
+
+class PoolTable(Struct, forbid_unknown_fields=True):
+    capacity: (
+        Positive
+        | Literal["max_agents", "max_concurrent"]
+        | Annotated[list[Positive], Meta(min_length=4, max_length=4)]
+    )
+
+
+class LimitsTable(Struct, forbid_unknown_fields=True):
+    connections: Positive = 1024
+    waiters: Positive = 10_000
+    waiters_per_connection: Positive = 64
+    unanswered_bytes: Annotated[int, Meta(ge=65_540)] = 256 * 1024
+    first_frame_s: Seconds = 10.0
+    grace_s: Seconds = 10.0
+
+
+class File(Struct, forbid_unknown_fields=True):
+    throttle: ThrottleTable = msgspec.field(default_factory=ThrottleTable)
+    # Each is a `PoolTable`, read by itself: of a wrong one, msgspec would not say which it is.
+    pools: dict[str, object] = {}
+    limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
+
+
+def read_file(text: str, path: str) -> File:
+    """The tables of this TOML text; `path` is for messages.
+
+    Raises:
+        BadConfiguration: it is no TOML, or holds what does not belong there.
+    """
+    try:
+        return msgspec.toml.decode(text, type=File)
+    except msgspec.ValidationError as problem:
+        raise BadConfiguration(f"{path}{_readable(str(problem))}") from None
+    except (msgspec.DecodeError, RecursionError) as problem:
+        raise BadConfiguration(f"{path} is not valid TOML: {problem}") from None
+
+
+def read_pool(name: str, table: object, path: str) -> PoolTable:
+    """The table `[pools.NAME]`; likewise."""
+    try:
+        return msgspec.convert(table, PoolTable)
+    except msgspec.ValidationError as problem:
+        message = _readable(str(problem), within=f".pools.{name}")
+        raise BadConfiguration(f"{path}{message}") from None
+
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*?)`(?: - at `\$(?P<at>.*)`)?$")
+_WRONG = re.compile(r"(?P<what>.*) - at `\$(?P<at>.*)`$")
+
+
+def _readable(problem: str, within: str = "") -> str:
+    """msgspec's message in the words of the file: its table, its key, and what to write instead.
+
+    `within`: the place in the file that msgspec was shown, where it was not the whole of it.
+    """
+    problem, within = printable(problem), printable(within)
+    if match := _UNKNOWN.match(problem):
+        at, key = within + (match["at"] or ""), match["key"]
+        close = difflib.get_close_matches(key, _known_keys(at), n=1)
+        hint = f'; did you mean "{close[0]}"?' if close else "; remove it"
+        return f'{_table(at)}: unknown key "{key}"{hint}'
+    if match := _WRONG.match(problem):
+        above, _, key = (within + match["at"]).rpartition(".")
+        return f"{_table(above)}: {key}: {match['what'].replace('`', '')}"
+    return f"{_table(within)}: {problem.replace('`', '')}"
+
+
+def printable(text: str) -> str:
+    """The text in one line, as keys may hold anything."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _table(at: str) -> str:
+    name = re.sub(r"\[.*?\]", "", at).strip(".")
+    return f", [{name}]" if name else ""
+
+
+def _known_keys(at: str) -> list[str]:
+    by_place: list[tuple[str, type[Struct]]] = [
+        (r"", File),
+        (r"\.throttle", ThrottleTable),
+        (r"\.throttle\.budget", BudgetTable),
+        (r"\.throttle\.levels\[.*\]", LevelTable),
+        (r"\.pools\..*", PoolTable),
+        (r"\.limits", LimitsTable),
+    ]
+    return [
+        key for place, kind in by_place if re.fullmatch(place, at) for key in kind.__struct_fields__
+    ]

@@ -1,0 +1,69 @@
+"""Why it is as it is: the level, the queue, and what takes the machine. Decides nothing."""
+
+from admission.core.admission import Admission
+from admission.core.explanation import Source, sources, to_fall
+from admission.protocol import Frame
+from admission.service.sensors.belonging import Consumer, top
+from admission.service.sensors.processes import Look
+from admission.service.views import level_map, sample_map, waiting_map
+
+HEAVIEST = 5
+# As many as one asks about; `leases` has them all.
+WAITERS_SHOWN = 20
+
+
+def explain_map(core: Admission, now: float, looks: tuple[Look | None, Look | None]) -> Frame:
+    """What `explain` answers.
+
+    Args:
+        core: which is asked.
+        now: seconds on the clock of the events.
+        looks: the processes as of the last pass, and of the one before.
+    """
+    governor = core.governor
+    places = [place for pool in core.pools.values() for place in pool.places(now)]
+    return {
+        **level_map(core.level),
+        "reasons": list(governor.reasons),
+        "sources": [source_map(source) for source in sources(governor, now)],
+        "to_fall": to_fall(governor, now),
+        "sample": None if governor.sample is None else sample_map(governor.sample, now),
+        "waiting": [waiting_map(place, now) for place in places[:WAITERS_SHOWN]],
+        "more_waiting": max(0, len(places) - WAITERS_SHOWN),
+        **heaviest_map(core, looks),
+    }
+
+
+def source_map(source: Source) -> Frame:
+    return {
+        "what": source.what,
+        "level": source.level,
+        "reason": source.reason,
+        "for_s": round(source.for_s, 1),
+        "value_pct": None if source.value_pct is None else round(source.value_pct, 1),
+        "below_pct": list(source.below_pct),
+    }
+
+
+def heaviest_map(core: Admission, looks: tuple[Look | None, Look | None]) -> Frame:
+    """What takes most CPU and memory, by what it belongs to; empty where nobody has looked yet."""
+    now, before = looks
+    if now is None:
+        return {"by_cpu": [], "by_memory": []}
+    held = [lease for pool in core.pools.values() for lease in pool.leases.values()]
+    found = top(now, before, {lease.claim.holder: lease.id for lease in held}, HEAVIEST)
+    return {
+        "by_cpu": [consumer_map(one) for one in found.by_cpu],
+        "by_memory": [consumer_map(one) for one in found.by_memory],
+    }
+
+
+def consumer_map(one: Consumer) -> Frame:
+    return {
+        "name": one.name,
+        "lease": one.lease,
+        "pid": one.pid,
+        "processes": one.processes,
+        "cpus": None if one.cpus is None else round(one.cpus, 2),
+        "rss_bytes": one.rss_bytes,
+    }

@@ -1,0 +1,86 @@
+"""The command `explain`: why this level, why the wait, and what takes the machine."""
+
+from admission.protocol import Frame
+from admission_client.blocking import Client
+from admission_client.durations import said
+from admission_client.granted import number, rows, text, whole, words_of
+from admission_client.look import queue_table
+from admission_client.options import JSON, SOCKET, parse, take_no_words
+from admission_client.output import LEVEL_COLOURS, as_json, coloured, table
+
+GIB = 1 << 30
+
+
+def explain(words: list[str]) -> int:
+    """Why it is as it is."""
+    options = parse(
+        words,
+        (JSON, SOCKET),
+        "explain [options]",
+        "Why the level is what it is, source by source; what would have to change; who waits and\n"
+        "why; and what takes most of the machine, by what it belongs to.",
+    )
+    take_no_words("explain", options)
+    with Client(options.socket) as client:
+        found = client.ask("explain")
+    print(as_json(found, indent=2) if options.json else _explanation(found))
+    return 0
+
+
+def _explanation(found: Frame) -> str:
+    level = whole(found, "level")
+    parts = [
+        coloured(f"level {level} ({text(found, 'name')})", LEVEL_COLOURS[level]),
+        "\n".join(f"  {reason}" for reason in words_of(found, "reasons") or ["all calm"]),
+    ]
+    if wanted := words_of(found, "to_fall"):
+        parts += ["", "for it to fall:", *(f"  {one}" for one in wanted)]
+    parts += ["", _source_table(rows(found, "sources"))]
+    if waiting := rows(found, "waiting"):
+        parts += ["", queue_table(waiting)]
+        if more := whole(found, "more_waiting"):
+            parts.append(f'and {more} more; "admission leases" lists them')
+    for title, key in (("most CPU", "by_cpu"), ("most memory", "by_memory")):
+        if heaviest := rows(found, key):
+            parts += ["", _consumer_table(title, heaviest)]
+    return "\n".join(parts)
+
+
+def _source_table(sources: list[Frame]) -> str:
+    return table(
+        ("SOURCE", "READS", "BOUNDS", "LEVEL", "FOR"),
+        [
+            (
+                text(one, "what"),
+                _percent(one),
+                " ".join(f"{float(bound):g}" for bound in words_of(one, "below_pct")) or "-",
+                whole(one, "level"),
+                said(number(one, "for_s")) if one.get("level") else "-",
+            )
+            for one in sources
+        ],
+    )
+
+
+def _percent(source: Frame) -> str:
+    value = source.get("value_pct")
+    if isinstance(value, (int, float)):
+        return f"{value:.1f} %"
+    return text(source, "reason") or "-"
+
+
+def _consumer_table(title: str, consumers: list[Frame]) -> str:
+    return table(
+        (title.upper(), "LEASE", "PID", "PROCESSES", "CPUS", "MEMORY"),
+        [
+            (
+                text(one, "name"),
+                one.get("lease") or "-",
+                whole(one, "pid"),
+                whole(one, "processes"),
+                "-" if one.get("cpus") is None else f"{number(one, 'cpus'):.1f}",
+                f"{whole(one, 'rss_bytes') / GIB:.1f} GiB",
+            )
+            for one in consumers
+        ],
+    )

@@ -1,0 +1,106 @@
+"""A daemon is started where none runs: once, for whoever needs it, and for longer than that."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from admission.protocol import Unreachable
+from admission_client import Client, autostart
+from admission_client.blocking import connect, lease
+from tests.clients.daemons import CONFIG, Daemon, end_detached
+from tests.clients.fronts import Front, Holder
+
+
+@pytest.fixture
+def path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where no daemon is, and one may be started; it is ended with the test."""
+    config = folder / "config.toml"
+    config.write_text(CONFIG)
+    monkeypatch.setenv("ADMISSION_CONFIG", str(config))
+    monkeypatch.delenv("ADMISSION_AUTOSTART")
+    path = folder / "a.sock"
+    yield str(path)
+    if path.exists():
+        end_detached(str(path))
+    log = path.with_suffix(".log")
+    assert not log.exists() or "Traceback" not in log.read_text()
+
+
+def test_five_first_clients_at_once_start_one_daemon_and_each_gets_its_lease(path: str) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Holder(lease(socket=path))) for _ in range(5)]
+        found = {client.lease.result().id for client in clients}
+    assert found == {1, 2, 3, 4, 5}
+    said = Path(path).with_suffix(".log").read_text()
+    assert said.count(" serving ") == 1
+
+
+def test_the_daemon_outlives_the_client_that_started_it(front: Front, path: str) -> None:
+    with front.lease("one", path) as granted:
+        pass
+    with Client(path) as client:
+        found = client.ask("status")
+    assert (found["granted"], found["ended"]) == (granted.id, 1)
+    assert found["pid"] != os.getpid()
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="Linux shows it")
+def test_the_daemon_runs_under_no_lease(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMISSION_LEASE", "4711")
+    monkeypatch.setenv("ADMISSION_KEPT", "yes")
+    with lease("one", socket=path), Client(path) as client:
+        pid = client.ask("status")["pid"]
+    environment = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    assert "ADMISSION_KEPT=yes" in environment
+    assert "ADMISSION_LEASE=4711" not in environment
+
+
+def test_where_another_is_about_to_serve_it_is_waited_for(
+    path: str, daemon_there: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon takes the lock before it listens: whoever is second must not give up between."""
+    has_tried = Event()
+
+    def connect_and_tell(path: str) -> object:
+        has_tried.set()
+        return connect(path)
+
+    monkeypatch.setattr(autostart, "connect", connect_and_tell)
+    lock = open(Path(path).with_suffix(".lock"), "w")  # noqa: SIM115 -- closed below
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with Holder(lease(socket=path)) as client:
+        has_tried.wait()
+        lock.close()
+        daemon_there.start()
+        assert client.lease.result().id == 1
+
+
+@pytest.fixture
+def daemon_there(folder: Path) -> Iterator[Daemon]:
+    """A daemon that the test starts at that path itself."""
+    daemon = Daemon(folder)
+    yield daemon
+    daemon.end()
+
+
+def test_why_none_could_be_started_is_told(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Path(path).with_name("config.toml")
+    config.write_text("[pools]\none = {capacty = 1}\n")
+    with pytest.raises(Unreachable) as problem:
+        lease(socket=path).__enter__()
+    assert str(problem.value).startswith(
+        f"no daemon answers at {path}, and none could be started: {config}, [pools.one]: "
+    )
+    assert str(problem.value).isprintable()
+
+
+def test_it_is_not_started_in_a_folder_that_others_may_enter(path: str) -> None:
+    os.chmod(Path(path).parent, 0o755)
+    with pytest.raises(Unreachable, match=r"none could be started: .* is open to other users"):
+        lease(socket=path).__enter__()
+    assert not Path(path).exists()
