@@ -196,7 +196,8 @@ class Admission:
         pool = self.pools.get(event.claim.pool)
         if pool is None:
             names = ", ".join(self.pools)
-            message = f'there is no pool "{event.claim.pool}"; the pools are {names}'
+            asked = "".join(char if char.isprintable() else "?" for char in event.claim.pool)
+            message = f'there is no pool "{asked}"; the pools are {names}'
             self.ledger.refuse(event.caller, "unknown_pool", message)
         elif shared := self._enclosing_lease(event):
             self.ledger.effects.append(ev.Told(event.caller, shared, shared=True))

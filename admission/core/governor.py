@@ -7,7 +7,7 @@ level that flaps is worse than one that is a little late.
 Memory is taken as it reads: it can't be squeezed, and harm comes in seconds. CPU can be: 100 % is
 what a productive machine shows while a compiler runs, and nobody is worse off for it. So the CPU
 leg sees the mean of the last minute or so; and where the kernel says how long tasks waited for a
-CPU (Linux PSI), more than half of the CPU counts only as far as somebody waited.
+CPU (Linux PSI), a busy CPU counts only as far as somebody waited.
 """
 
 from collections import deque
@@ -41,13 +41,13 @@ class Patience:
             counts as far as tasks waited.
     """
 
-    margin_pct: float = 5.0
-    dwell_s: float = 60.0
+    margin_pct: float = 10.0
+    dwell_s: float = 120.0
     step_s: float = 15.0
     cpu_smoothing_s: float = 60.0
     gap_s: float = 120.0
     settle_s: float = 30.0
-    cpu_unstalled_pct: float = 50.0
+    cpu_unstalled_pct: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from admission.core.levels import Levels
 from admission.core.sample import Sample
 
 HEAVIEST = 3
+# Who sees nothing goes slowly.
+BLIND = 1
 # The kernel's word on macOS: from here on the level does not fall, and is as high as can be.
 MACOS_WARNING, MACOS_CRITICAL = 2, 4
 
@@ -100,6 +102,8 @@ def _table_leg(what: str, used_pct: float | None, below_pct: list[float], margin
 
 def other_legs(sample: Sample, legs: Legs) -> Iterator[Leg]:
     """The legs that are there besides the table's."""
+    if sample.memory_used_pct is None and sample.cpu_used_pct is None:
+        yield Leg("sensors", BLIND, "neither memory nor CPU can be read")
     stall_pct, bound_pct = sample.memory_stall_pct, legs.memory_stall_pct
     if stall_pct is not None and bound_pct is not None and stall_pct >= bound_pct:
         reason = f"all tasks wait for memory {stall_pct:.0f} % of the time, {bound_pct:g} % is much"

@@ -224,6 +224,7 @@ class Daemon:
         self.config = config
         self.core.limits = config.core_limits
         self.feed(ev.Configured(config.throttle, config.pools))
+        self._sampling.hurry()
         log.info("the configuration was read anew")
         self._say_if_disabled()
 

@@ -1,7 +1,6 @@
 """A decision without a daemon: the document's table, at its bounds; and what to check first."""
 
 import os
-from collections.abc import Mapping
 
 import pytest
 
@@ -23,7 +22,7 @@ from admission.service.once import (
     who_takes_most,
 )
 
-NOBODY: Mapping[str, str] = {}
+NOBODY: dict[str, str] = {}
 
 
 def level(memory_used_pct: float | None, cpu_used_pct: float | None) -> int:

@@ -22,6 +22,7 @@ COMMANDS = (
     ("explain", "explain", "explain", "why this level, why the wait, and what takes the machine"),
     ("watch", "look", "watch", "the news as they come"),
     ("history", "history", "history", "what the machine and the leases did, over time"),
+    ("simulate", "chores", "simulate", "what other settings would have done, on simulated days"),
     ("level", "steer", "level", "show the throttle level, or set it by hand"),
     ("throttle", "measure", "throttle", "one look at the machine, and what it calls for, as JSON"),
     ("guard", "measure", "guard", "whether the machine is fit to start agents"),

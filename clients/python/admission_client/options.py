@@ -71,6 +71,12 @@ class Options:
     cpu_used_pct: float | None = None
     min_memory_bytes: int | None = None
     workspace: str | None = None
+    policy: str | None = None
+    recorded_s: float | None = None
+    plant: str = "mix"
+    shape: str = "16/8"
+    hours: int = 6
+    seeds: int = 4
     only_level: bool = False
     json: bool = False
     quiet: bool = False

@@ -1,0 +1,127 @@
+"""Chores that need no daemon: simulate."""
+
+import time
+
+from admission.protocol import Unavailable
+from admission_client.durations import parse_duration, said
+from admission_client.options import JSON, Option, WrongUsage, parse, parse_count, take_no_words
+from admission_client.output import as_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from admission.core.sample import Sample
+    from admission.simulation.trial import Contender, Results, Trial
+    from admission_client.options import Options
+
+CURRENT, PROPOSED = "current", "proposed"
+POLICIES = ("table", "budget")
+
+
+def simulate(words: list[str]) -> int:
+    """Runs a day through the configuration, and through another one that is proposed."""
+    options = parse(
+        words,
+        (
+            Option("--config", "config", "the configuration that is proposed", "FILE"),
+            Option("--policy", "policy", "propose this policy: table or budget", "POLICY"),
+            Option("--since", "recorded_s", "on the recorded history", "DURATION", parse_duration),
+            Option("--plant", "plant", "what an invented day brings (mix)", "NAME"),
+            Option("--shape", "shape", "the machine, GiB/cores (16/8)", "SHAPE"),
+            Option("--hours", "hours", "how long an invented day is (6)", "N", parse_count),
+            Option("--seeds", "seeds", "how many days (4)", "N", parse_count),
+            JSON,
+        ),
+        "simulate [options]",
+        "What other settings would have done, before you change them: the same days through the\n"
+        "current configuration, through the proposed one, and through the plain table read every\n"
+        "30 s. With --since, the machine's own use is what was recorded, and tasks are invented;\n"
+        "what agents took while it was recorded counts as the machine's own.",
+    )
+    take_no_words("simulate", options)
+    results = _compare(_trial(options), options)
+    if options.json:
+        from admission.simulation.report import as_maps
+
+        print(as_json(dict(as_maps(results)), indent=2))
+    else:
+        from admission.simulation.report import side_by_side
+
+        print(_heading(options))
+        print(side_by_side(results))
+    return 0
+
+
+def _heading(options: "Options") -> str:
+    if options.recorded_s is not None:
+        return f"the last {said(options.recorded_s)} as recorded, {options.seeds} times"
+    return (
+        f"{options.seeds} invented days of {options.hours} h: "
+        f"{options.plant} on {options.shape} (GiB/cores)"
+    )
+
+
+def _compare(trial: "Trial", options: "Options") -> "Results":
+    from admission.simulation.trial import compare
+
+    return compare(trial, _contenders(options), processes=2)
+
+
+def _trial(options: "Options") -> "Trial":
+    # Late, as everything of the service and the simulation here: other commands start sooner.
+    from admission.simulation.day import SHAPES
+    from admission.simulation.plants import PLANTS
+    from admission.simulation.trial import Trial
+
+    _check("--plant", options.plant, tuple(PLANTS))
+    _check("--shape", options.shape, tuple(SHAPES))
+    recording = () if options.recorded_s is None else _recording(options.recorded_s)
+    return Trial(options.plant, options.shape, options.hours, range(options.seeds), recording)
+
+
+def _check(option: str, written: str, known: tuple[str, ...]) -> None:
+    if written not in known:
+        raise WrongUsage(f'simulate: {option} "{written}" is none of {", ".join(known)}')
+
+
+def _recording(since_s: float) -> "tuple[Sample, ...]":
+    from dataclasses import replace
+
+    from admission.service.history import history_path
+    from admission.service.history.reading import read_samples
+
+    recorded = read_samples(history_path(), time.time() - since_s)
+    samples = tuple(replace(one.sample, at=one.at) for one in recorded)
+    if len(samples) < 2:
+        raise Unavailable(
+            f"there are {len(samples)} samples of the last {said(since_s)}, and a day needs two at "
+            'least; see "admission history", or leave --since out for an invented day'
+        )
+    return samples
+
+
+def _contenders(options: "Options") -> "list[Contender]":
+    from dataclasses import replace
+
+    from admission.service.config import load
+    from admission.simulation.trial import DOCUMENT, ours
+
+    current = load()
+    proposed = current if options.config is None else load(options.config)
+    throttle = proposed.throttle
+    if options.policy is not None:
+        _check("--policy", options.policy, POLICIES)
+        policy: Literal["table", "budget"] = "budget" if options.policy == "budget" else "table"
+        throttle = replace(throttle, policy=policy)
+    contenders = [DOCUMENT]
+    if throttle != current.throttle or proposed != current:
+        sample_s = whole_seconds(proposed.fast_interval_s)
+        contenders.insert(0, ours(PROPOSED, throttle, proposed.pools, sample_s))
+    sample_s = whole_seconds(current.fast_interval_s)
+    return [ours(CURRENT, current.throttle, current.pools, sample_s), *contenders]
+
+
+def whole_seconds(interval_s: float) -> int:
+    """The simulated clock has steps of a second."""
+    return max(1, round(interval_s))

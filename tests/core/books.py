@@ -1,0 +1,263 @@
+"""The tables kept a second time: who holds what, who waits, and who may be granted.
+
+The books take nothing from the core but which waiters it granted. Everything else they work out
+by looking through all they have each time: slow, plain, and with no index, count or deadline kept
+that could go stale. `tests.core.rules` says what each event does to them, and
+`tests.core.invariants` compares them with the core.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import inf, sqrt
+
+from admission.core import events as ev
+from admission.core.governor import Governor
+from admission.core.leases import Bound, Lease, Reason, State, Waiter
+from admission.core.levels import PoolSpec
+from admission.core.limits import Limits
+
+# Effects that must come in this order; those of two chains may come mixed.
+Chain = list[ev.Effect]
+
+
+def is_out(lease: Lease) -> bool:
+    return lease.state != State.YIELDED
+
+
+def is_of(connection: int, one: Lease | Waiter) -> bool:
+    return one.caller is not None and one.caller.connection == connection
+
+
+def goes_before(one: Waiter, other: Waiter) -> bool:
+    """Class first, then those who only yielded, then who came first."""
+    if one.claim.rank != other.claim.rank:
+        return one.claim.rank < other.claim.rank
+    if (one.lease is None) != (other.lease is None):
+        return one.lease is not None
+    return one.ticket < other.ticket
+
+
+def survivors(records: tuple[ev.Record, ...]) -> tuple[list[Lease], list[Waiter]]:
+    """What a journal says is out and who waits: of each, the last word counts."""
+    ended = {one.lease for one in records if isinstance(one, ev.Ended)}
+    leases = {one.lease.id: one.lease for one in records if isinstance(one, ev.Granted)}
+    left = {one.ticket for one in records if isinstance(one, ev.Left | ev.Regained)}
+    left |= {lease.ticket for lease in leases.values()}
+    for record in records:
+        if isinstance(record, ev.Yielded | ev.Regained):
+            state = State.YIELDED if isinstance(record, ev.Yielded) else State.HELD
+            leases[record.lease] = replace(leases[record.lease], state=state)
+        elif isinstance(record, ev.Renewed):
+            lease = leases[record.lease]
+            leases[record.lease] = replace(lease, expires_at=record.expires_at)
+    waiters = [one.waiter for one in records if isinstance(one, ev.Queued)]
+    return (
+        [lease for lease in leases.values() if lease.id not in ended],
+        [waiter for waiter in waiters if waiter.ticket not in left],
+    )
+
+
+class Books:
+    """See the module. `chains` is what the step at hand must have as effects, less the grants."""
+
+    def __init__(self, specs: tuple[PoolSpec, ...], governor: Governor, limits: Limits) -> None:
+        self.specs = {spec.name: spec for spec in specs}
+        self.limits = limits
+        self.leases: dict[int, Lease] = {}
+        self.waiters: dict[int, Waiter] = {}
+        # One of its own; a level set by hand is kept here and not there.
+        self.governor = governor
+        self.by_hand: tuple[int, float] | None = None
+        self.told_level = 0
+        self.journal_works = True
+        self.last_ticket = 0
+        self.last_grant_at: dict[str, float] = {}
+        self.chains: list[Chain] = []
+        # The waiters that the last step granted, by ticket, as they were before.
+        self.granted: dict[int, Waiter] = {}
+
+    def all(self) -> Iterator[Lease | Waiter]:
+        """The leases and then the waiters, the oldest first."""
+        yield from (self.leases[number] for number in sorted(self.leases))
+        yield from (self.waiters[ticket] for ticket in sorted(self.waiters))
+
+    def regaining(self, lease: Lease) -> list[Waiter]:
+        return [one for one in self.waiters.values() if one.lease == lease.id]
+
+    # --- what may be ------------------------------------------------------------------------------
+
+    @property
+    def level(self) -> int:
+        return self.by_hand[0] if self.by_hand else self.governor.row.level
+
+    def out(self, pool: str) -> int:
+        leases = [one for one in self.leases.values() if one.claim.pool == pool]
+        return sum(one.claim.weight for one in leases if is_out(one))
+
+    def capacity(self, pool: str) -> int:
+        return self.specs[pool].capacity[self.level]
+
+    def ready_at(self, pool: str) -> float:
+        if len(set(self.specs[pool].capacity)) == 1:
+            return -inf
+        spaced_at = (
+            self.last_grant_at.get(pool, -inf) + self.governor.levels[self.level].delay_ms / 1000
+        )
+        return max(spaced_at, self.governor.hold_until) if self.out(pool) else spaced_at
+
+    def fits(self, waiter: Waiter) -> bool:
+        """Whether this waiter could be granted, but for the time between two grants."""
+        pool = waiter.claim.pool
+        return (
+            self.journal_works
+            and waiter.caller is not None
+            and self.out(pool) + waiter.claim.weight <= self.capacity(pool)
+            and self.is_affordable(waiter)
+            and not any(self._stands_before(waiter, other) for other in self.waiters.values())
+        )
+
+    def is_affordable(self, waiter: Waiter) -> bool:
+        """Whether the memory budget has room for it, by the last sample."""
+        reading, budget = self.governor.sample, self.governor.throttle.budget
+        if not budget.is_on or waiter.claim.pool != "agents" or not self.out("agents"):
+            return True
+        if reading is None or reading.memory_used_pct is None or not reading.memory_total_bytes:
+            return True
+        leases = [one for one in self.leases.values() if one.claim.pool == "agents"]
+        # One that regains its units is in the reading already.
+        promised = 0.0 if waiter.lease in self.leases else float(waiter.claim.weight)
+        for lease in leases:
+            shown = (reading.at - lease.granted_at) / budget.ramp_s
+            promised += lease.claim.weight * (1 - min(max(shown, 0), 1))
+        weights = [waiter.claim.weight, *(one.claim.weight for one in leases if is_out(one))]
+        bursts = budget.spread * sqrt(sum(weight * weight for weight in weights))
+        spoken_for = promised * budget.mean_bytes
+        spoken_for += bursts * (budget.peak_bytes - budget.mean_bytes)
+        in_use = reading.memory_used_pct * reading.memory_total_bytes
+        return in_use + 100 * spoken_for <= budget.ceiling_pct * reading.memory_total_bytes
+
+    def _stands_before(self, waiter: Waiter, other: Waiter) -> bool:
+        """Whether the other one must be granted first, however long that takes."""
+        return (
+            other.claim.pool == waiter.claim.pool
+            and goes_before(other, waiter)
+            and other.claim.weight <= self.capacity(waiter.claim.pool)
+            and (other.caller is not None or other.keeps_place)
+        )
+
+    def may_be_granted(self, now: float, waiter: Waiter) -> bool:
+        return self.fits(waiter) and now >= self.ready_at(waiter.claim.pool)
+
+    def due_next(self) -> float:
+        """The one deadline of it all."""
+        due = [min(one.expires_at, one.detached_until) for one in self.leases.values()]
+        due += [min(one.deadline_at, one.away_until) for one in self.waiters.values()]
+        due += [self.ready_at(one.claim.pool) for one in self.waiters.values() if self.fits(one)]
+        if self.by_hand is not None:
+            due.append(self.by_hand[1])
+        return min(due, default=inf)
+
+    # --- ends -------------------------------------------------------------------------------------
+
+    def end(self, lease: Lease, reason: Reason) -> Chain:
+        chain: Chain = []
+        for waiter in self.regaining(lease):
+            chain += self.leave(waiter, "unknown_lease")
+        del self.leases[lease.id]
+        chain.append(ev.Persist(ev.Ended(lease.id, reason)))
+        if lease.caller and reason not in (Reason.RELEASED, Reason.CONNECTION_CLOSED):
+            chain.append(ev.LeaseEnded(lease.caller, lease.id, reason))
+        return chain
+
+    def leave(self, waiter: Waiter, code: str) -> Chain:
+        del self.waiters[waiter.ticket]
+        chain: Chain = [ev.Persist(ev.Left(waiter.ticket, code))]
+        return [*chain, ev.Refused(waiter.caller, code, "")] if waiter.caller else chain
+
+    def bury(self, one: Lease | Waiter, reason: Reason, code: str) -> Chain:
+        """Ends a lease, or lets a waiter leave that has not left with the lease it wanted."""
+        if isinstance(one, Lease):
+            return self.end(one, reason)
+        return self.leave(one, code) if one.ticket in self.waiters else []
+
+    def pass_time(self, now: float) -> None:
+        """Ends what is due, in the order in which it became so."""
+        due: list[tuple[float, int, Lease | Waiter]] = []
+        for lease in self.leases.values():
+            due.append((min(lease.expires_at, lease.detached_until), 0, lease))
+        for waiter in self.waiters.values():
+            due.append((min(waiter.deadline_at, waiter.away_until), 1, waiter))
+        for at, _, one in sorted(due, key=lambda one: one[:2]):
+            if at > now:
+                break
+            if isinstance(one, Lease):
+                is_lost = one.detached_until <= now
+                reason = Reason.CONNECTION_CLOSED if is_lost else Reason.TTL_PASSED
+                self.chains.append(self.end(one, reason))
+            elif one.ticket in self.waiters:
+                code = "timeout" if one.deadline_at <= now else "cancelled"
+                self.chains.append(self.leave(one, code))
+        if self.by_hand is not None and self.by_hand[1] <= now:
+            self.by_hand = None
+        self.note_level()
+
+    # --- the level --------------------------------------------------------------------------------
+
+    def note_level(self) -> None:
+        if self.level != self.told_level:
+            self.chains.append([self.tell_level()])
+
+    def tell_level(self) -> ev.Persist:
+        self.told_level = self.level
+        until = None if self.by_hand is None else self.by_hand[1]
+        return ev.Persist(ev.LevelChanged(self.level, (), until))
+
+    # --- grants, which the core decides -----------------------------------------------------------
+
+    def grant(self, now: float, record: ev.Granted | ev.Regained) -> Lease:
+        """The lease as it must be, now that the core has granted it."""
+        if isinstance(record, ev.Granted):
+            waiter = self.waiters.pop(record.lease.ticket)
+            claim, waited_s = waiter.claim, now - waiter.queued_at
+            expires_at = inf if claim.ttl_s is None else now + claim.ttl_s
+            lease = Lease(record.lease.id, claim, waiter.ticket, now, waited_s)
+            lease = replace(lease, caller=waiter.caller, expires_at=expires_at)
+        else:
+            waiter = self.waiters.pop(record.ticket)
+            lease = replace(self.leases[record.lease], state=State.HELD)
+        self.leases[lease.id] = lease
+        self.granted[waiter.ticket] = waiter
+        self.last_grant_at[lease.claim.pool] = now
+        return lease
+
+    def take_back(self, now: float, record: ev.Granted | ev.Regained) -> None:
+        """This grant could not be written: its waiter waits again, where it stood."""
+        if isinstance(record, ev.Granted):
+            waiter = self.granted[record.lease.ticket]
+            del self.leases[record.lease.id]
+        else:
+            waiter = self.granted[record.ticket]
+            lease = self.leases[record.lease]
+            self.leases[lease.id] = replace(lease, state=State.YIELDED)
+        self.waiters[waiter.ticket] = waiter
+        if waiter.deadline_at <= now:
+            self.chains.append(self.leave(waiter, "journal_unavailable"))
+
+    # --- a restart --------------------------------------------------------------------------------
+
+    def adopt(self, now: float, records: tuple[ev.Record, ...]) -> None:
+        """What an earlier daemon left: nobody is connected, and all have a while to come back."""
+        back_by = now + self.limits.grace_s
+        leases, waiters = survivors(records)
+        for lease in leases:
+            lease = replace(lease, caller=None)
+            if lease.claim.bound is Bound.CONNECTION:
+                state = State.DETACHED if is_out(lease) else State.YIELDED
+                lease = replace(lease, state=state, detached_until=back_by)
+            self.leases[lease.id] = lease
+            pool = lease.claim.pool
+            last_grant_at = self.last_grant_at.get(pool, -inf)
+            self.last_grant_at[pool] = max(last_grant_at, lease.granted_at)
+        for waiter in waiters:
+            away = replace(waiter, caller=None, away_until=back_by, keeps_place=True)
+            self.waiters[waiter.ticket] = away

@@ -1,0 +1,374 @@
+"""Bugs that semaphores, queues and lease servers have had, as edits to this core.
+
+`scripts/plant_bugs.py` plants them one at a time and wants the tests of the core to find each.
+`before` stands exactly once in its file. A new rule in the core comes with a bug here.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """In this file of the core, `after` in the place of `before`."""
+
+    file: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """One bug; its name says what goes wrong."""
+
+    name: str
+    edits: tuple[Edit, ...]
+
+    @property
+    def files(self) -> str:
+        return ", ".join(sorted({edit.file for edit in self.edits}))
+
+
+def bug(name: str, file: str, before: str, after: str) -> Bug:
+    return Bug(name, (Edit(file, before, after),))
+
+
+WHO_IS_SERVED = (
+    bug(
+        "a cancelled front waiter wakes nobody",
+        "admission.py",
+        "        self._settle(now)\n",
+        "        if not isinstance(event, ev.Cancel):\n            self._settle(now)\n",
+    ),
+    bug(
+        "a waiter is granted after its cancel",
+        "admission.py",
+        'self.ledger.leave(one, "cancelled", "the request was cancelled")',
+        'self.ledger.refuse(event.caller, "cancelled", "the request was cancelled")',
+    ),
+    bug(
+        "a cancel that comes after the grant is lost",
+        "admission.py",
+        "                self.ledger.end(now, one, Reason.RELEASED)\n",
+        "                pass\n",
+    ),
+    bug(
+        "a small request overtakes a large one",
+        "pool.py",
+        "            if not waiter.is_away:\n",
+        "            room = capacity - self.in_use\n"
+        "            if not waiter.is_away and waiter.claim.weight <= room:\n",
+    ),
+    bug(
+        "one that is too large for the level stops all",
+        "pool.py",
+        "            if waiter.claim.weight > capacity:\n                continue\n",
+        "            if waiter.claim.weight > capacity:\n                return None\n",
+    ),
+    bug(
+        "classes are served as they come",
+        "leases.py",
+        "return (self.claim.rank, self.lease is None, self.ticket)",
+        "return (0, self.lease is None, self.ticket)",
+    ),
+    bug(
+        "a grown capacity admits one too many",
+        "pool.py",
+        "self.in_use + waiter.claim.weight > self.capacity:\n            return None\n",
+        "self.in_use + waiter.claim.weight > self.spec.capacity_max:\n            return None\n",
+    ),
+    bug(
+        "the level's delay between grants is ignored",
+        "pool.py",
+        "return waiter if waiter is not None and now >= self.ready_at() else None",
+        "return waiter",
+    ),
+    bug(
+        "a machine that has just woken takes more at once",
+        "pool.py",
+        "return max(spaced_at, self.hold_until) if self.in_use else spaced_at",
+        "return spaced_at",
+    ),
+    bug(
+        "memory that was promised and has not shown is forgotten",
+        "budget.py",
+        "        unshown = self.unshown_bytes(leases)\n",
+        "        unshown = 0.0\n",
+    ),
+    Bug(
+        "a counter beside the table drifts",
+        (
+            Edit(
+                "pool.py",
+                "        self.last_grant_at = -inf\n",
+                "        self.last_grant_at = -inf\n        self.counted = 0\n",
+            ),
+            Edit(
+                "pool.py",
+                "return sum(lease.claim.weight for lease in self.leases.values() if lease.is_out)",
+                "return self.counted",
+            ),
+            Edit(
+                "pool.py",
+                "        if state is State.ENDED:\n",
+                "        if state in (State.ENDED, State.YIELDED):\n"
+                "            self.counted -= lease.claim.weight\n"
+                "        if state is State.ENDED:\n",
+            ),
+            Edit(
+                "ledger.py",
+                "        pool.last_grant_at = now\n",
+                "        pool.last_grant_at = now\n        pool.counted += claim.weight\n",
+            ),
+        ),
+    ),
+)
+
+WHAT_ENDS = (
+    bug(
+        "a reused PID is taken for the holder",
+        "admission.py",
+        "        for one in self.ledger.of(holder):\n",
+        "        same = [one for one in self.ledger.holders() if one.pid == holder.pid]\n"
+        "        for one in [one for each in same for one in self.ledger.of(each)]:\n",
+    ),
+    bug(
+        "the second lease of a dead holder is forgotten",
+        "admission.py",
+        "        for one in self.ledger.of(holder):\n",
+        "        for one in self.ledger.of(holder)[:1]:\n",
+    ),
+    bug(
+        "a smaller capacity revokes leases",
+        "admission.py",
+        "        self._settle(now)\n",
+        "        for pool in self.pools.values():\n"
+        "            while pool.overcommitted:\n"
+        "                self.ledger.end(now, min(pool.leases.values(), key=id), Reason.REVOKED)\n"
+        "        self._settle(now)\n",
+    ),
+    bug(
+        "a wait that ends with the grant gets both",
+        "admission.py",
+        "        self._expire(now)\n        self._dispatch(now, event)\n",
+        "        self._dispatch(now, event)\n"
+        "        self._settle(now)\n"
+        "        self._expire(now)\n",
+    ),
+    bug(
+        "a renewed ttl is ignored",
+        "admission.py",
+        "            self.ledger.put_lease(lease)\n            self.ledger.persist(ev.Renewed(",
+        "            self.ledger.persist(ev.Renewed(",
+    ),
+    bug(
+        "the time before a renewal ends the lease all the same",
+        "ledger.py",
+        "            if self._due_at(key) == due_at:\n",
+        "            if self._due_at(key) < inf:\n",
+    ),
+    bug(
+        "a lease hangs on the connection that first asked",
+        "ledger.py",
+        "lease = replace(lease, caller=caller, state=state, detached_until=inf)",
+        "lease = replace(lease, state=state, detached_until=inf)",
+    ),
+    bug(
+        "a process bound lease ends with its connection",
+        "ledger.py",
+        "isinstance(one, Waiter) or one.claim.bound is Bound.CONNECTION:",
+        "True:",
+    ),
+    bug(
+        "a holder is no longer watched after its first lease",
+        "ledger.py",
+        "            if not keys:\n                del self._keys[handle]\n"
+        "                if isinstance(handle, Holder):\n"
+        "                    self.effects.append(ev.Unwatch(handle))\n",
+        "            if not keys:\n                del self._keys[handle]\n"
+        "            if isinstance(handle, Holder):\n"
+        "                self.effects.append(ev.Unwatch(handle))\n",
+    ),
+)
+
+WHO_COMES_BACK = (
+    bug(
+        "a place is lost when the request is repeated",
+        "admission.py",
+        "            self._repeat_waiter(now, event.caller, known, event.wait_s)\n",
+        '            self.ledger.leave(known, "cancelled", "it was asked again")\n'
+        "            pool = self.pools[known.claim.pool]\n"
+        "            self._enqueue(now, pool, known.claim, event.caller, event.wait_s)\n",
+    ),
+    bug(
+        "a place is lost when the connection breaks",
+        "admission.py",
+        "            elif one.claim.request is None and one.lease is None:\n",
+        "            elif one.lease is None:\n",
+    ),
+    bug(
+        "a request id serves whoever has the PID",
+        "admission.py",
+        "        if known.claim.holder != event.claim.holder:\n",
+        "        if known.claim.holder.pid != event.claim.holder.pid:\n",
+    ),
+    bug(
+        "the environment alone shares a lease",
+        "admission.py",
+        "        return next((out[holder] for holder in event.ancestors if holder in out), None)\n",
+        "        return next(iter(out.values()), None)\n",
+    ),
+    bug(
+        "a yielded lease is still counted",
+        "leases.py",
+        "return self.state is State.HELD or self.state is State.DETACHED",
+        "return self.state is not State.ENDED",
+    ),
+    bug(
+        "a lease is regained without waiting",
+        "admission.py",
+        "        if lease.is_out:\n            self.ledger.effects.append(ev.Told(",
+        "        if not lease.is_out:\n"
+        "            lease = self.pools[lease.claim.pool].move(lease, State.HELD)\n"
+        "        if lease.is_out:\n            self.ledger.effects.append(ev.Told(",
+    ),
+    bug(
+        "who yielded waits behind newcomers",
+        "leases.py",
+        "return (self.claim.rank, self.lease is None, self.ticket)",
+        "return (self.claim.rank, self.lease is not None, self.ticket)",
+    ),
+    bug(
+        "the wait to regain outlives the lease",
+        "ledger.py",
+        '        self.drop_regain(lease, "unknown_lease", f"lease {lease.id} ended: {reason}")\n',
+        "",
+    ),
+)
+
+WHAT_SURVIVES = (
+    bug(
+        "a fence does not grow after a restart",
+        "restart.py",
+        "                ledger.last_lease = max(ledger.last_lease, lease.id)\n",
+        "",
+    ),
+    bug(
+        "detached leases are not counted after a restart",
+        "leases.py",
+        "return self.state is State.HELD or self.state is State.DETACHED",
+        "return self.state is State.HELD",
+    ),
+    bug(
+        "a newcomer is granted before old waiters returned",
+        "restart.py",
+        "away_until=now + grace_s, keeps_place=True)",
+        "away_until=now + grace_s)",
+    ),
+    bug(
+        "a reused PID keeps a dead holder's lease alive over a restart",
+        "restart.py",
+        "        if holder not in event.living:\n",
+        "        if holder.pid not in {one.pid for one in event.living}:\n",
+    ),
+    bug(
+        "a yielded lease is out again after a restart",
+        "restart.py",
+        "state = State.YIELDED if lease.state is State.YIELDED else State.DETACHED",
+        "state = State.DETACHED",
+    ),
+    bug(
+        "the answer comes before the record",
+        "admission.py",
+        "        return effects\n",
+        "        return sorted(effects, key=lambda one: isinstance(one, ev.Persist))\n",
+    ),
+    bug(
+        "the watch on a holder comes after it queues",
+        "admission.py",
+        "        return effects\n",
+        "        return sorted(effects, key=lambda one: isinstance(one, ev.Watch))\n",
+    ),
+    bug(
+        "a grant that could not be written is kept",
+        "admission.py",
+        "        for record in reversed(records):\n",
+        "        for record in records[:0]:\n",
+    ),
+    bug(
+        "who was granted too soon waits at the tail",
+        "ledger.py",
+        "        self.enqueue(waiter)\n        if isinstance(record, ev.Granted):\n",
+        "        self.last_ticket += 1\n"
+        "        waiter = replace(waiter, ticket=self.last_ticket)\n"
+        "        self.enqueue(waiter)\n        if isinstance(record, ev.Granted):\n",
+    ),
+    bug(
+        "a lease is granted that nobody could write down",
+        "admission.py",
+        "        return pool.grantable(now) if self.journal_works else None\n",
+        "        return pool.grantable(now)\n",
+    ),
+    bug(
+        "what could not be written is ended all the same",
+        "admission.py",
+        "        if isinstance(event, ev.JournalFailed):\n"
+        "            self._take_back(now, event.records)  # what never was can't be over\n"
+        "        self._expire(now)\n",
+        "        self._expire(now)\n"
+        "        if isinstance(event, ev.JournalFailed):\n"
+        "            self._take_back(now, event.records)\n",
+    ),
+    bug(
+        "a request is judged by a level that has just ended",
+        "admission.py",
+        "            self._adopt_level()  # the event is judged by the level in force",
+        "            pass  #",
+    ),
+)
+
+WHAT_MEMORY_ALLOWS = (
+    bug(
+        "what was granted since the sample is forgotten",
+        "budget.py",
+        "        unshown = self.unshown_bytes(leases)\n",
+        "        unshown = 0.0\n",
+    ),
+    bug(
+        "a full machine admits nobody, not even one",
+        "budget.py",
+        "        if not weights:\n            return None\n",
+        "",
+    ),
+    bug(
+        "a yielded lease is taken to be at work",
+        "budget.py",
+        "        weights = [one.claim.weight for one in leases if one.is_out]\n",
+        "        weights = [one.claim.weight for one in leases]\n",
+    ),
+    bug(
+        "what a yielded lease still owes is forgotten",
+        "budget.py",
+        "for one in leases)\n\n    def _unshown",
+        "for one in leases if one.is_out)\n\n    def _unshown",
+    ),
+    bug(
+        "one that regains its units is counted twice",
+        "budget.py",
+        "0.0 if waiter.lease is not None else self.mean_bytes * weight",
+        "self.mean_bytes * weight",
+    ),
+    bug(
+        "the budget is asked only when a sample comes",
+        "pool.py",
+        "        return None if self.objection(waiter) else waiter\n",
+        "        return waiter\n",
+    ),
+    bug(
+        "a machine that slept admits at once",
+        "pool.py",
+        "        return max(spaced_at, self.hold_until) if self.in_use else spaced_at\n",
+        "        return spaced_at\n",
+    ),
+)
+
+BUGS = (*WHO_IS_SERVED, *WHAT_ENDS, *WHO_COMES_BACK, *WHAT_SURVIVES, *WHAT_MEMORY_ALLOWS)

@@ -1,0 +1,6 @@
+"""Lets a failed `assert` of the witness say what was on either side of it."""
+
+import pytest
+
+for module in ("books", "invariants", "rules", "worlds"):
+    pytest.register_assert_rewrite(f"tests.core.{module}")

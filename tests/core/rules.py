@@ -1,0 +1,283 @@
+"""What each event must lead to, said once more in other words than the core's.
+
+`follow` changes the books and notes in `books.chains` the effects that must be seen, all but the
+grants: which waiter is granted is the core's to decide, and `tests.core.invariants` judges it.
+"""
+
+from collections.abc import Set
+from dataclasses import replace
+from math import inf
+from typing import assert_never
+
+from admission.core import events as ev
+from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason, State, Waiter
+from tests.core.books import Books, Chain, is_of, is_out
+
+OfLease = ev.Release | ev.Renew | ev.Yield | ev.Regain | ev.Resume
+
+
+def follow(books: Books, now: float, event: ev.Event) -> None:
+    """One step of the books."""
+    if isinstance(event, ev.JournalFailed):
+        # What could not be written has not happened, so no time has passed for it either.
+        _take_back(books, now, event)
+        books.pass_time(now)
+        return
+    books.granted.clear()
+    books.pass_time(now)
+    match event:
+        case ev.Acquire():
+            _acquire(books, now, event)
+        case ev.Cancel():
+            _cancel(books, event)
+        case ev.Release() | ev.Renew() | ev.Yield() | ev.Regain() | ev.Resume():
+            _of_lease(books, now, event)
+        case ev.SetLevel():
+            _set_level(books, now, event)
+        case _:
+            _befall(books, now, event)
+    books.note_level()
+
+
+def _befall(
+    books: Books,
+    now: float,
+    event: ev.ConnectionClosed
+    | ev.HolderExited
+    | ev.TimePassed
+    | ev.Sampled
+    | ev.Configured
+    | ev.JournalWorks
+    | ev.Restarted,
+) -> None:
+    match event:
+        case ev.ConnectionClosed(connection):
+            _close(books, now, connection)
+        case ev.HolderExited(holder):
+            _bury(books, {one.claim.holder for one in books.all()} - {holder})
+        case ev.Sampled(sample):
+            books.governor.take(sample, books.out("agents"))
+        case ev.Configured():
+            books.governor.adopt(event.throttle)
+            books.specs.update({spec.name: spec for spec in event.specs})
+        case ev.JournalWorks():
+            books.journal_works = True
+        case ev.Restarted():
+            _take_over(books, now, event)
+        case ev.TimePassed():
+            pass
+        case _:
+            assert_never(event)
+
+
+# --- asking for a lease ---------------------------------------------------------------------------
+
+
+def _acquire(books: Books, now: float, event: ev.Acquire) -> None:
+    caller, claim = event.caller, event.claim
+    known = [one for one in books.all() if claim.request and one.claim.request == claim.request]
+    if known:
+        _repeat(books, now, event, known[0])
+    elif claim.pool not in books.specs:
+        books.chains.append([ev.Refused(caller, "unknown_pool", "")])
+    elif shared := _enclosing(books, event):
+        books.chains.append([ev.Told(caller, shared, shared=True)])
+    elif claim.weight > max(books.specs[claim.pool].capacity):
+        books.chains.append([ev.Refused(caller, "impossible", "")])
+    elif _is_crowded(books, caller.connection):
+        books.chains.append([ev.Refused(caller, "queue_full", "")])
+    else:
+        _arrive(books, now, claim, caller, event.wait_s)
+
+
+def _enclosing(books: Books, event: ev.Acquire) -> Lease | None:
+    """The lease of the nearest process above that has one out; of several, its newest."""
+    if event.parent is None:
+        return None
+    newest_first = sorted(books.leases.values(), key=lambda lease: -lease.id)
+    for holder in event.ancestors:
+        for lease in newest_first:
+            is_there = lease.claim.holder == holder and lease.claim.pool == event.claim.pool
+            if is_there and is_out(lease):
+                return lease
+    return None
+
+
+def _is_crowded(books: Books, connection: int) -> bool:
+    mine = [one for one in books.waiters.values() if is_of(connection, one)]
+    return (
+        len(books.waiters) >= books.limits.waiters_max
+        or len(mine) >= books.limits.waiters_per_connection_max
+    )
+
+
+def _arrive(
+    books: Books,
+    now: float,
+    claim: Claim,
+    caller: Caller,
+    wait_s: float | None,
+    lease: int | None = None,
+) -> None:
+    deadline_at = inf if wait_s is None else now + wait_s
+    waiter = Waiter(books.last_ticket + 1, claim, caller, now, deadline_at, lease=lease)
+    is_next = books.may_be_granted(now, waiter)
+    if wait_s == 0 and not is_next:
+        books.chains.append([ev.Refused(caller, _code_for_now(books), "")])
+        return
+    books.last_ticket = waiter.ticket
+    books.waiters[waiter.ticket] = waiter
+    if not is_next:
+        books.chains.append([ev.Persist(ev.Queued(waiter))])
+
+
+def _code_for_now(books: Books) -> str:
+    return "timeout" if books.journal_works else "journal_unavailable"
+
+
+def _repeat(books: Books, now: float, event: ev.Acquire, known: Lease | Waiter) -> None:
+    if known.claim.holder != event.claim.holder:
+        books.chains.append([ev.Refused(event.caller, "not_permitted", "")])
+    elif isinstance(known, Lease):
+        _take_up(books, known, event.caller)
+    else:
+        _come_back(books, now, known, event.caller, event.wait_s)
+
+
+def _take_up(books: Books, lease: Lease, caller: Caller) -> None:
+    state = State.HELD if is_out(lease) else State.YIELDED
+    lease = replace(lease, caller=caller, state=state, detached_until=inf)
+    books.leases[lease.id] = lease
+    books.chains.append([ev.Told(caller, lease)])
+
+
+def _come_back(
+    books: Books, now: float, waiter: Waiter, caller: Caller, wait_s: float | None
+) -> None:
+    if waiter.caller is not None:
+        books.chains.append([ev.Refused(waiter.caller, "cancelled", "")])
+    deadline_at = inf if wait_s is None else now + wait_s
+    back = replace(waiter, caller=caller, deadline_at=deadline_at)
+    back = replace(back, away_until=inf, keeps_place=False)
+    books.waiters[back.ticket] = back
+    if wait_s == 0 and not books.may_be_granted(now, back):
+        books.chains.append(books.leave(back, _code_for_now(books)))
+
+
+def _cancel(books: Books, event: ev.Cancel) -> None:
+    if event.request is not None:
+        found = [one for one in books.all() if one.claim.request == event.request]
+    else:
+        asked_as = Caller(event.caller.connection, event.id or 0)
+        found = [one for one in books.all() if one.caller == asked_as]
+    chain: Chain = []
+    for one in found:
+        chain += books.bury(one, Reason.RELEASED, "cancelled")
+    books.chains.append([*chain, ev.Done(event.caller, found=bool(found))])
+
+
+# --- asking about a lease -------------------------------------------------------------------------
+
+
+def _of_lease(books: Books, now: float, event: OfLease) -> None:
+    lease = books.leases.get(event.lease)
+    if lease is None:
+        books.chains.append([ev.Refused(event.caller, "unknown_lease", "")])
+        return
+    match event:
+        case ev.Release():
+            _release(books, event, lease)
+        case ev.Renew():
+            _renew(books, now, event, lease)
+        case ev.Yield():
+            _yield(books, event, lease)
+        case ev.Regain():
+            _regain(books, now, event, lease)
+        case ev.Resume() if event.secret == lease.claim.secret:
+            _take_up(books, lease, event.caller)
+        case ev.Resume():
+            books.chains.append([ev.Refused(event.caller, "not_permitted", "")])
+
+
+def _release(books: Books, event: ev.Release, lease: Lease) -> None:
+    is_own = is_of(event.caller.connection, lease) or lease.claim.holder in event.ancestors
+    chain = books.end(lease, Reason.RELEASED if is_own else Reason.REVOKED)
+    books.chains.append([*chain, ev.Done(event.caller)])
+
+
+def _renew(books: Books, now: float, event: ev.Renew, lease: Lease) -> None:
+    chain: Chain = []
+    if lease.claim.ttl_s is not None:
+        lease = replace(lease, expires_at=now + lease.claim.ttl_s)
+        books.leases[lease.id] = lease
+        chain = [ev.Persist(ev.Renewed(lease.id, lease.expires_at))]
+    books.chains.append([*chain, ev.Told(event.caller, lease)])
+
+
+def _yield(books: Books, event: ev.Yield, lease: Lease) -> None:
+    chain: Chain = []
+    if is_out(lease):
+        lease = replace(lease, state=State.YIELDED)
+        books.leases[lease.id] = lease
+        chain = [ev.Persist(ev.Yielded(lease.id))]
+    for waiter in books.regaining(lease):
+        chain += books.leave(waiter, "cancelled")
+    books.chains.append([*chain, ev.Told(event.caller, lease)])
+
+
+def _regain(books: Books, now: float, event: ev.Regain, lease: Lease) -> None:
+    waiting = books.regaining(lease)
+    if is_out(lease):
+        books.chains.append([ev.Told(event.caller, lease)])
+    elif waiting:
+        _come_back(books, now, waiting[0], event.caller, event.wait_s)
+    else:
+        claim = replace(lease.claim, request=None)
+        _arrive(books, now, claim, event.caller, event.wait_s, lease.id)
+
+
+# --- what befalls them ----------------------------------------------------------------------------
+
+
+def _set_level(books: Books, now: float, event: ev.SetLevel) -> None:
+    until = inf if event.for_s is None else now + event.for_s
+    books.by_hand = None if event.level is None else (event.level, until)
+    books.chains.append([books.tell_level(), ev.ToldLevel(event.caller)])
+
+
+def _close(books: Books, now: float, connection: int) -> None:
+    bound = [one for one in books.leases.values() if one.claim.bound is Bound.CONNECTION]
+    for lease in bound:
+        if is_of(connection, lease):
+            books.chains.append(books.end(lease, Reason.CONNECTION_CLOSED))
+    for waiter in [one for one in books.waiters.values() if is_of(connection, one)]:
+        if waiter.claim.request is None and waiter.lease is None:
+            books.chains.append(books.leave(waiter, "cancelled"))
+        else:
+            away_until = now + books.limits.grace_s
+            books.waiters[waiter.ticket] = replace(waiter, caller=None, away_until=away_until)
+
+
+def _take_back(books: Books, now: float, event: ev.JournalFailed) -> None:
+    books.journal_works = False
+    for record in event.records:
+        assert isinstance(record, ev.Promise), "something was lost with a grant"
+        books.take_back(now, record)
+
+
+def _take_over(books: Books, now: float, event: ev.Restarted) -> None:
+    for record in event.records:
+        if isinstance(record, ev.LevelChanged) and record.by_hand_until is not None:
+            books.by_hand = (record.level, record.by_hand_until)
+        elif isinstance(record, ev.LevelChanged):
+            books.by_hand = None
+            books.governor.resume_at(record.level)
+    books.adopt(now, event.records)
+    _bury(books, event.living)
+
+
+def _bury(books: Books, living: Set[Holder]) -> None:
+    """Ends whatever belongs to processes that are not among the living."""
+    for one in list(books.all()):
+        if one.claim.holder not in living:
+            books.chains.append(books.bury(one, Reason.HOLDER_EXITED, "holder_gone"))

@@ -1,0 +1,139 @@
+"""Copies of worlds, and what tells two of them apart: for walks through every small world."""
+
+from collections import deque
+from enum import Enum
+from math import inf
+from typing import TypeVar
+
+from admission.core import events as ev
+from admission.core.leases import Lease, Waiter
+from tests.core.books import survivors
+from tests.core.worlds import World
+
+T = TypeVar("T")
+
+# Types that can't change, filled in as they are met: whatever has neither items nor attributes.
+_FROZEN: set[type] = set()
+
+
+def copy_of(thing: T) -> T:
+    """A copy that shares nothing that can change: containers and objects, but no frozen value."""
+    return thing if type(thing) in _FROZEN else _copy_of(thing)
+
+
+def _copy_of(thing: T) -> T:
+    twin: object
+    if isinstance(thing, dict):
+        twin = {
+            key: value if type(value) in _FROZEN else _copy_of(value)
+            for key, value in thing.items()
+        }
+    elif isinstance(thing, list):
+        twin = [value if type(value) in _FROZEN else _copy_of(value) for value in thing]
+    elif isinstance(thing, set):
+        twin = thing.copy()  # what can be in a set can't change
+    elif isinstance(thing, deque):
+        twin = deque((copy_of(value) for value in thing), thing.maxlen)
+    elif isinstance(thing, Enum) or not hasattr(thing, "__dict__"):
+        _FROZEN.add(type(thing))
+        twin = thing
+    else:
+        twin = object.__new__(type(thing))
+        twin.__dict__ = _copy_of(vars(thing))
+    assert isinstance(twin, type(thing))
+    return twin
+
+
+def fingerprint(world: World) -> object:
+    """Equal for two worlds that can't be told apart by anything that happens from now on.
+
+    Numbers that only grow are told by their order, instants by how far off they are. What only
+    words are made of (how long somebody waited, how long leases were held) is left out; the index
+    is, too, as the witness has just compared it with the tables.
+    """
+    core, books = world.core, world.witness.books
+    names = {lease: index for index, lease in enumerate(sorted(books.leases))}
+    places = {ticket: index for index, ticket in enumerate(sorted(books.waiters))}
+    numbers = {"lease": names, "ticket": places}
+    alarms = {
+        (at - world.now, key.kind, numbers[key.kind][key.number])
+        for at, key in core.ledger._alarms
+        if key.number in numbers[key.kind]
+    }
+    told = {(names[one], is_out) for one, is_out in world.witness.told.items() if one in names}
+    return (
+        tuple(_lease(world, books.leases[lease]) for lease in names),
+        tuple(_waiter(world, books.waiters[ticket]) for ticket in places),
+        frozenset(alarms),
+        (core.level.level, _until(world, core.governor.by_hand_until or inf)),
+        tuple(_since(world, pool.last_grant_at) for pool in core.pools.values()),
+        (core.journal_works, world.disk_room),
+        _reading(world),
+        # A line on which nothing hangs might as well be closed.
+        frozenset(one.caller.connection for one in books.all() if one.caller) & world.lines,
+        frozenset(told),
+        _journal(world),
+    )
+
+
+def _lease(world: World, lease: Lease) -> object:
+    return (
+        lease.claim.task,
+        lease.state,
+        lease.caller and (lease.caller.connection, lease.caller.id),
+        _until(world, lease.expires_at),
+        _until(world, lease.detached_until),
+        _since(world, lease.granted_at),
+    )
+
+
+def _waiter(world: World, waiter: Waiter) -> object:
+    return (
+        waiter.claim.task,
+        waiter.lease is None,
+        waiter.caller and (waiter.caller.connection, waiter.caller.id),
+        _until(world, waiter.deadline_at),
+        _until(world, waiter.away_until),
+        waiter.keeps_place,
+    )
+
+
+def _journal(world: World) -> object:
+    """What the next daemon would find."""
+    leases, waiters = survivors(tuple(world.journal))
+    levels = [one for one in world.journal if isinstance(one, ev.LevelChanged)]
+    return (
+        tuple((one.claim.task, one.state, _until(world, one.expires_at)) for one in leases),
+        tuple(
+            (one.claim.task, one.lease is None, _until(world, one.deadline_at)) for one in waiters
+        ),
+        (levels[-1].level, _until(world, levels[-1].by_hand_until or inf)) if levels else None,
+    )
+
+
+def _reading(world: World) -> object:
+    """What the memory budget goes by: the last sample, and how much of each lease is in it.
+
+    When it was taken matters no more, as these worlds never sleep for long.
+    """
+    sample = world.core.governor.sample
+    if sample is None:
+        return None
+    ramp_s = world.throttle.budget.ramp_s
+    leases = world.witness.books.leases
+    shown_s = (sample.at - leases[lease].granted_at for lease in sorted(leases))
+    return sample.memory_used_pct, tuple(min(max(one, 0.0), ramp_s) for one in shown_s)
+
+
+def _until(world: World, at: float) -> float:
+    """How far off it is; what is past is past, as in a journal that nobody needed since."""
+    return max(at - world.now, 0.0)
+
+
+def _since(world: World, at: float) -> float:
+    """How long ago, as far as it matters: not longer than grants are kept apart.
+
+    Where samples come, a lease also owes memory until it is old enough.
+    """
+    ramp_s = world.throttle.budget.ramp_s if world.core.governor.memory else 0.0
+    return min(world.now - at, max(ramp_s, *(row.delay_s for row in world.levels)))

@@ -1,0 +1,277 @@
+"""Every world that can come of a few requests and a handful of things that can befall them.
+
+Breadth first, and each state once, whatever leads there: so no luck is involved, unlike in
+`test_interleavings`, and the first objection of the witness has the shortest story.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from admission.core.budget import Budget
+from admission.core.leases import Bound, Claim, Class
+from admission.core.levels import LEVELS, Levels, PoolSpec
+from admission.core.limits import Limits
+from tests.core import moves as mv
+from tests.core.moves import TICK_S, Ask, Asks, Move, Moves
+from tests.core.snapshots import copy_of, fingerprint
+from tests.core.worlds import ANN, ANN_AGAIN, BEN, CAT, World, agents
+
+FIRST, SECOND, THIRD, LAST = (replace(row, delay_ms=0) for row in LEVELS)
+UNSPACED: Levels = (FIRST, SECOND, THIRD, LAST)
+
+
+@dataclass(frozen=True, slots=True)
+class SmallWorld:
+    """What there is and what can happen.
+
+    `states`: how many there are at least, so that a walk that goes nowhere is noticed.
+    `is_killed`: the daemon may die between any two effects, and another takes over.
+    """
+
+    name: str
+    states: int
+    capacity: PoolSpec
+    asks: Asks
+    verbs: tuple[Callable[[World, Asks], Moves], ...]
+    levels: Levels = UNSPACED
+    budget: Budget | None = None
+    grace_s: float = 2 * TICK_S
+    is_killed: bool = False
+
+
+# Ann's process, another that got her PID, a small request behind a large one, a second lease.
+QUEUE = SmallWorld(
+    "queue",
+    150,
+    agents(2, 2, 1, 1),
+    (
+        Ask(Claim(ANN, task="a"), 1),
+        Ask(Claim(ANN, task="a2", bound=Bound.PROCESS), 1),
+        Ask(Claim(ANN_AGAIN, task="b", weight=2), 2),
+        Ask(Claim(BEN, task="c"), 3),
+    ),
+    (mv.acquire, mv.cancel, mv.release, mv.close, mv.end_process, mv.set_level),
+)
+
+CLASSES = SmallWorld(
+    "classes",
+    300,
+    agents(2, 2, 1, 1),
+    (
+        Ask(Claim(ANN, task="a", rank=Class.BATCH), 1),
+        Ask(Claim(BEN, task="b", rank=Class.NORMAL, weight=2), 2),
+        Ask(Claim(CAT, task="c", rank=Class.CRITICAL), 3),
+    ),
+    (mv.acquire, mv.cancel, mv.release, mv.give_back, mv.regain, mv.set_level),
+)
+
+SHARING = SmallWorld(
+    "sharing",
+    300,
+    agents(2, 2, 1, 1),
+    (
+        Ask(Claim(ANN, task="a", weight=2), 1),
+        Ask(Claim(BEN, task="below a"), 2, parent=1, above=(BEN, ANN)),
+        Ask(Claim(CAT, task="c"), 3),
+    ),
+    (mv.acquire, mv.cancel, mv.release, mv.give_back, mv.regain, mv.set_level),
+)
+
+# Deadlines, grants kept apart, a level that ends by itself, and a daemon that looks too late.
+TIME = SmallWorld(
+    "time",
+    500,
+    agents(2, 2, 1, 1),
+    (
+        Ask(Claim(ANN, task="a", ttl_s=2 * TICK_S), 1),
+        Ask(Claim(BEN, task="b"), 2, wait_s=2 * TICK_S),
+        Ask(Claim(CAT, task="c"), 3, wait_s=0),
+    ),
+    (mv.acquire, mv.release, mv.renew, mv.tick, mv.be_late, mv.set_level_for_a_while),
+    levels=LEVELS,
+)
+
+YIELDING = SmallWorld(
+    "yielding",
+    700,
+    agents(1),
+    (
+        Ask(Claim(ANN, task="a", bound=Bound.PROCESS), 1),
+        Ask(Claim(BEN, task="b", ttl_s=2 * TICK_S), 2, wait_s=TICK_S),
+        Ask(Claim(CAT, task="c"), 3),
+    ),
+    (mv.acquire, mv.cancel, mv.give_back, mv.regain, mv.close, mv.end_process, mv.tick),
+)
+
+# Connections break and requests are repeated, once by a process that got the asker's PID.
+RETURN = SmallWorld(
+    "coming back",
+    200,
+    agents(1),
+    (
+        Ask(Claim(ANN, task="a", request=b"a"), 1),
+        Ask(Claim(ANN_AGAIN, task="a's heir", request=b"a"), 2),
+        Ask(Claim(BEN, task="b", request=b"b", bound=Bound.PROCESS), 3, wait_s=2 * TICK_S),
+        Ask(Claim(CAT, task="c"), 4),
+    ),
+    (mv.acquire, mv.again, mv.cancel, mv.release, mv.close, mv.tick),
+)
+
+JOURNAL = SmallWorld(
+    "journal",
+    400,
+    agents(2),
+    (
+        Ask(Claim(ANN, task="a"), 1),
+        Ask(Claim(BEN, task="b", weight=2), 2),
+        Ask(Claim(CAT, task="c"), 3, wait_s=0),
+    ),
+    (mv.acquire, mv.cancel, mv.release, mv.give_back, mv.regain, mv.end_process, mv.break_disk),
+)
+
+# Again two processes with one PID.
+PAIR = (
+    Ask(Claim(ANN, task="a", request=b"a"), 1),
+    Ask(Claim(ANN_AGAIN, task="b", request=b"b", bound=Bound.PROCESS), 2),
+)
+
+RESTART = SmallWorld(
+    "restart",
+    80,
+    agents(1),
+    PAIR,
+    (mv.acquire, mv.again, mv.release, mv.close, mv.end_process, mv.tick),
+    grace_s=TICK_S,
+    is_killed=True,
+)
+
+RESTART_YIELDED = SmallWorld(
+    "restart with yielded leases",
+    400,
+    agents(1),
+    (Ask(Claim(ANN, task="a"), 1), Ask(Claim(BEN, task="b", bound=Bound.PROCESS), 2)),
+    (mv.acquire, mv.resume, mv.give_back, mv.regain, mv.tick),
+    grace_s=TICK_S,
+    is_killed=True,
+)
+
+RESTART_AT_A_LEVEL = SmallWorld(
+    "restart at a level",
+    200,
+    agents(2, 2, 1, 1),
+    PAIR,
+    (mv.acquire, mv.again, mv.release, mv.set_level_for_a_while, mv.tick),
+    grace_s=TICK_S,
+    is_killed=True,
+)
+
+RESTART_UNWRITTEN = SmallWorld(
+    "restart with a full disk",
+    300,
+    agents(1),
+    PAIR,
+    (mv.acquire, mv.again, mv.release, mv.break_disk),
+    is_killed=True,
+)
+
+# Memory for one more, or not; what was granted shows after a tick. The levels have no say.
+BUDGET = SmallWorld(
+    "budget",
+    500,
+    agents(3),
+    (
+        Ask(Claim(ANN, task="a"), 1),
+        Ask(Claim(BEN, task="b"), 2),
+        Ask(Claim(CAT, task="c", weight=2), 3, wait_s=2 * TICK_S),
+    ),
+    (mv.acquire, mv.release, mv.give_back, mv.regain, mv.tick, mv.sample),
+    levels=tuple(replace(row, memory_below_pct=1e3) for row in UNSPACED),  # type: ignore[arg-type]
+    budget=Budget(ceiling_pct=90, mean_bytes=20, peak_bytes=31, share_pct=100, ramp_s=TICK_S),
+)
+
+WORLDS = (
+    BUDGET,
+    QUEUE,
+    CLASSES,
+    SHARING,
+    TIME,
+    YIELDING,
+    RETURN,
+    JOURNAL,
+    RESTART,
+    RESTART_YIELDED,
+    RESTART_AT_A_LEVEL,
+    RESTART_UNWRITTEN,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """How a world came to be."""
+
+    last: str = "nothing has happened"
+    before: "Story | None" = None
+
+    def __str__(self) -> str:
+        return self.last if self.before is None else f"{self.before}\n  {self.last}"
+
+
+def nexts(small: SmallWorld, world: World, story: Story) -> Iterator[tuple[World, Story]]:
+    """All worlds that are one move away."""
+    for verb in small.verbs:
+        for move in verb(world, small.asks):
+            yield from _outcomes(small, world, move, story)
+
+
+def _outcomes(
+    small: SmallWorld, world: World, move: Move, story: Story
+) -> Iterator[tuple[World, Story]]:
+    """What a move leads to: all of it and, where the daemon may be killed, each part of it."""
+    effects = 0
+    while small.is_killed:
+        part = Story(f"{move.label}, and the daemon is killed after {effects} effects", story)
+        after = _after(small, world, move, part, effects)
+        if after.effects_left is not None:
+            break  # the move had no more effects than that
+        yield after, part
+        effects += 1
+    whole = Story(move.label, story)
+    yield _after(small, world, move, whole), whole
+
+
+def _after(
+    small: SmallWorld, world: World, move: Move, story: Story, effects_left: int | None = None
+) -> World:
+    after = copy_of(world)
+    after.effects_left = effects_left
+    try:
+        move.make(after, *move.args)
+    except Exception as objection:
+        raise AssertionError(f"{type(objection).__name__}: {objection}\n{story}") from objection
+    after.answers.clear()
+    if not small.is_killed:
+        after.journal.clear()  # nobody will read it
+    return after
+
+
+def walk(small: SmallWorld) -> int:
+    """Visits every state of a small world, and gives their number."""
+    limits = Limits(grace_s=small.grace_s)
+    start = World(small.capacity, levels=small.levels, limits=limits, budget=small.budget)
+    seen = {fingerprint(start)}
+    to_visit = deque([(start, Story())])
+    while to_visit:
+        for world, story in nexts(small, *to_visit.popleft()):
+            mark = fingerprint(world)
+            if mark not in seen:
+                seen.add(mark)
+                to_visit.append((world, story))
+    return len(seen)
+
+
+@pytest.mark.parametrize("small", WORLDS, ids=lambda small: small.name)
+def test_in_every_small_world_all_that_always_holds_does(small: SmallWorld) -> None:
+    assert walk(small) >= small.states

@@ -1,0 +1,291 @@
+"""Random stories: clients come and go, time passes, the machine sways, and the daemon is killed
+between any two effects. The witness in `tests.core.invariants` checks every step of each.
+"""
+
+from dataclasses import dataclass
+from math import inf
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from admission.core import events as ev
+from admission.core.budget import Budget
+from admission.core.governor import Patience
+from admission.core.leases import Bound, Caller, Claim, Class, Holder, Lease, State
+from admission.core.levels import PoolSpec
+from admission.core.limits import Limits
+from admission.core.sample import Sample
+from tests.core.worlds import World, spec
+
+SMALLER, CAPACITY, LARGER = (2, 2, 1, 1), (3, 2, 2, 1), (5, 1, 1, 1)
+WHO = st.integers(0, 3)
+WHICH = st.integers(0, 9)
+WAIT_S = st.sampled_from([None, None, None, 0, 0.5, 4.0])
+
+
+@dataclass
+class Client:
+    """A process and the connection that it has now."""
+
+    holder: Holder
+    connection: int
+
+
+class Interleavings(RuleBasedStateMachine):
+    """See the module. Whatever a rule can't do now, as there is no lease say, it leaves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(
+            PoolSpec("agents", CAPACITY),
+            spec("operations", 1),
+            limits=Limits(waiters_max=6, waiters_per_connection_max=3, grace_s=10.0),
+            patience=Patience(dwell_s=4.0, cpu_smoothing_s=1.0, gap_s=12.0),
+            budget=Budget(
+                ceiling_pct=92.0, mean_bytes=7, peak_bytes=12, share_pct=100.0, ramp_s=3.0
+            ),
+        )
+        # Two of them have one PID: what is known of the first may be late.
+        holders = (Holder(1, 1), Holder(1, 2), Holder(2, 1), Holder(3, 1))
+        self.clients = [Client(holder, line) for line, holder in enumerate(holders, start=1)]
+        self.last_connection = 4
+        self.asked: list[Caller] = []
+        self.claims: list[Claim] = []
+
+    def caller(self, who: int) -> Caller:
+        return self.world.caller(self.clients[who].connection)
+
+    def feed(self, event: ev.Event) -> None:
+        self.world.feed(self.world.now, event)
+
+    def lease(self, which: int, *states: State) -> Lease | None:
+        """Any lease in one of these states, or in any where none is given."""
+        leases = [one for pool in self.world.core.pools.values() for one in pool.leases.values()]
+        leases = [one for one in leases if not states or one.state in states]
+        return leases[which % len(leases)] if leases else None
+
+    # --- clients ----------------------------------------------------------------------------------
+
+    @rule(
+        who=WHO,
+        pool=st.sampled_from(["agents"] * 6 + ["operations"] * 3 + ["nonesuch"]),
+        weight=st.sampled_from([1] * 6 + [2, 2, 3, 4]),
+        rank=st.sampled_from(Class),
+        bound=st.sampled_from(Bound),
+        ttl_s=st.sampled_from([None, None, 3.0]),
+        wait_s=WAIT_S,
+        is_repeatable=st.booleans(),
+        above=st.none() | st.none() | st.lists(WHO, min_size=1, max_size=3),
+    )
+    def acquire(
+        self,
+        who: int,
+        pool: str,
+        weight: int,
+        rank: Class,
+        bound: Bound,
+        ttl_s: float | None,
+        wait_s: float | None,
+        is_repeatable: bool,
+        above: list[int] | None,
+    ) -> None:
+        number = len(self.claims)
+        claim = Claim(
+            holder=self.clients[who].holder,
+            pool=pool,
+            weight=weight,
+            rank=rank,
+            bound=bound,
+            ttl_s=ttl_s,
+            request=number.to_bytes(16, "big") if is_repeatable else None,
+            secret=bytes([number]),
+        )
+        caller = self.caller(who)
+        self.claims.append(claim)
+        self.asked.append(caller)
+        parent = None if above is None else 1
+        holders = tuple(self.clients[one].holder for one in above or ())
+        self.feed(ev.Acquire(caller, claim, wait_s, parent, holders))
+
+    @rule(who=WHO)
+    def acquire_plainly(self, who: int) -> None:
+        """As most do: one unit, for as long as it takes, and to be repeated if need be."""
+        number = len(self.claims)
+        claim = Claim(self.clients[who].holder, request=number.to_bytes(16, "big"))
+        caller = self.caller(who)
+        self.claims.append(claim)
+        self.asked.append(caller)
+        self.feed(ev.Acquire(caller, claim))
+
+    @rule(who=WHO, which=WHICH, wait_s=WAIT_S)
+    def ask_again(self, who: int, which: int, wait_s: float | None) -> None:
+        """The same request once more; by its own process, if that still lives."""
+        claims = [one for one in self.claims if one.request is not None]
+        if claims:
+            claim = claims[-1 - which % len(claims)]
+            same = [one for one in self.clients if one.holder == claim.holder]
+            client = same[0] if same and who else self.clients[who]
+            mine = Claim(client.holder, request=claim.request, secret=b"another")
+            caller = self.world.caller(client.connection)
+            self.asked.append(caller)
+            self.feed(ev.Acquire(caller, mine, wait_s))
+
+    @rule(which=WHICH)
+    def cancel(self, which: int) -> None:
+        here = [one for one in self.asked if one.connection in self.world.lines]
+        if here:
+            asked = here[-1 - which % len(here)]
+            self.feed(ev.Cancel(self.world.caller(asked.connection), id=asked.id))
+
+    @rule(who=WHO, which=WHICH)
+    def cancel_request(self, who: int, which: int) -> None:
+        if self.claims:
+            claim = self.claims[-1 - which % len(self.claims)]
+            self.feed(ev.Cancel(self.caller(who), claim.request, id=0))
+
+    @rule(who=WHO, which=WHICH)
+    def release(self, who: int, which: int) -> None:
+        if lease := self.lease(which):
+            self.feed(ev.Release(self.caller(who), lease.id, (self.clients[who].holder,)))
+
+    @rule(who=WHO, which=WHICH)
+    def renew(self, who: int, which: int) -> None:
+        if lease := self.lease(which):
+            self.feed(ev.Renew(self.caller(who), lease.id))
+
+    @rule(who=WHO, which=WHICH)
+    def give_back_for_a_while(self, who: int, which: int) -> None:
+        if lease := self.lease(which):
+            self.feed(ev.Yield(self.caller(who), lease.id))
+
+    @rule(who=WHO, which=WHICH, wait_s=WAIT_S, is_yielded=st.booleans())
+    def regain(self, who: int, which: int, wait_s: float | None, is_yielded: bool) -> None:
+        if lease := self.lease(which, *([State.YIELDED] if is_yielded else [])):
+            caller = self.caller(who)
+            self.asked.append(caller)
+            self.feed(ev.Regain(caller, lease.id, wait_s))
+
+    @rule(who=WHO, which=WHICH, knows_secret=st.sampled_from([True, True, True, False]))
+    def resume(self, who: int, which: int, knows_secret: bool) -> None:
+        if lease := self.lease(which):
+            secret = lease.claim.secret if knows_secret else b"a guess"
+            self.feed(ev.Resume(self.caller(who), lease.id, secret))
+
+    @rule(who=WHO, verb=st.sampled_from([ev.Release, ev.Renew, ev.Yield, ev.Regain]))
+    def speak_of_no_lease(
+        self, who: int, verb: type[ev.Release | ev.Renew | ev.Yield | ev.Regain]
+    ) -> None:
+        self.feed(verb(self.caller(who), 0))
+
+    @rule(who=WHO)
+    def lose_connection(self, who: int) -> None:
+        client = self.clients[who]
+        gone = client.connection
+        self.last_connection += 1
+        client.connection = self.last_connection
+        if gone in self.world.lines:
+            self.world.close(self.world.now, gone)
+
+    @rule(who=WHO, is_closed_first=st.booleans())
+    def end_process(self, who: int, is_closed_first: bool) -> None:
+        """It ends, and another process gets its PID."""
+        holder = self.clients[who].holder
+        if is_closed_first:
+            self.lose_connection(who)
+        self.world.exit(self.world.now, holder)
+        if not is_closed_first:
+            self.lose_connection(who)
+        self.clients[who].holder = Holder(holder.pid, holder.start_ticks + 2)
+
+    # --- time and the machine ---------------------------------------------------------------------
+
+    @rule()
+    def sleep_until_due(self) -> None:
+        due_at = self.world.core.wakeup()
+        if due_at < inf:
+            self.world.pass_time(max(due_at, self.world.now))
+
+    @rule(late_s=st.sampled_from([0.25, 0.5, 1.0, 4.0, 11.0]))
+    def be_late(self, late_s: float) -> None:
+        """Time passes, and the daemon has not looked at its clock yet."""
+        self.world.now += late_s
+
+    @rule(step_s=st.sampled_from([0.0, 0.0, 0.5, 5.0]))
+    def be_slow(self, step_s: float) -> None:
+        """From now on time passes between a step and the one that follows from it."""
+        self.world.step_s = step_s
+
+    @rule(level=st.none() | st.integers(0, 3), for_s=st.sampled_from([None, 1.0, 5.0]))
+    def set_level(self, level: int | None, for_s: float | None) -> None:
+        self.world.set_level(self.world.now, level, for_s)
+
+    @rule(capacity=st.sampled_from([CAPACITY, SMALLER, LARGER]))
+    def reconfigure(self, capacity: tuple[int, int, int, int]) -> None:
+        """Other settings hold, for the next daemon as well."""
+        world = self.world
+        world.specs = (PoolSpec("agents", capacity), *world.specs[1:])
+        self.feed(ev.Configured(world.throttle, world.specs))
+
+    @rule(
+        memory_used_pct=st.sampled_from([10.0, 60.0, 75.0, 85.0, 95.0, None]),
+        cpu_used_pct=st.sampled_from([5.0, 5.0, 65.0, None]),
+        total_bytes=st.sampled_from([100, 100, None]),
+    )
+    def sample(
+        self, memory_used_pct: float | None, cpu_used_pct: float | None, total_bytes: int | None
+    ) -> None:
+        now = self.world.now
+        sample = Sample(now, memory_used_pct, cpu_used_pct, memory_total_bytes=total_bytes)
+        self.feed(ev.Sampled(sample))
+
+    # --- the daemon and its disk ------------------------------------------------------------------
+
+    @rule(room=st.integers(0, 3))
+    def fill_the_disk(self, room: int) -> None:
+        """But for so many more records."""
+        self.world.disk_room = room
+
+    @rule()
+    @precondition(lambda self: self.world.disk_room < inf)
+    def mend_the_journal(self) -> None:
+        self.world.mend_journal(self.world.now)
+
+    @rule()
+    @precondition(lambda self: self.world.core.journal_works)
+    def rewrite_the_journal(self) -> None:
+        self.world.rewrite_journal()
+
+    @rule(effects=st.integers(0, 5))
+    @precondition(lambda self: self.world.core.ledger.held)
+    def kill_after(self, effects: int) -> None:
+        """It will die when so many more effects have been carried out."""
+        self.world.effects_left = effects
+
+    @rule(effects=st.none() | st.integers(0, 4))
+    @precondition(lambda self: self.world.core.ledger.held)
+    def kill_now(self, effects: int | None) -> None:
+        """It dies, and perhaps the next one as well while it takes over."""
+        self.world.restart(self.world.now, effects)
+
+    def teardown(self) -> None:
+        """Once all is well again, everybody who waits is served or leaves, and all ends."""
+        world = self.world
+        if not world.is_sound:
+            return
+        world.effects_left = None
+        world.mend_journal(world.now)
+        self.reconfigure(LARGER)
+        world.set_level(world.now, 0)
+        for _ in range(100):
+            if not world.core.ledger.held + world.core.ledger.waiting:
+                return
+            if lease := self.lease(0):
+                self.feed(ev.Release(world.caller(0), lease.id))
+            else:
+                self.sleep_until_due()
+        raise AssertionError("somebody waits though nothing is out")
+
+
+TestInterleavings = Interleavings.TestCase
+TestInterleavings.settings = settings(stateful_step_count=150)

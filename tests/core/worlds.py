@@ -1,0 +1,307 @@
+"""Small worlds to try the core in: a few processes, a journal, and a core between them.
+
+A world drives its core as the daemon does, effect by effect: `carry_out` and what it calls follow
+`admission.service.daemon`, with a list for the file and no kernel. A witness sees every step. The
+daemon can be killed between any two effects, and another takes over from what was written.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+from math import inf
+
+from admission.core import events as ev
+from admission.core.admission import Admission
+from admission.core.budget import Budget
+from admission.core.governor import Governor, Patience, Throttle
+from admission.core.leases import Caller, Claim, Holder, Lease
+from admission.core.levels import LEVELS, Levels, PoolSpec
+from admission.core.limits import Limits
+from tests.core.invariants import Witness
+
+ANN = Holder(101, 1)
+BEN = Holder(102, 1)
+CAT = Holder(103, 1)
+# Another process, which got Ann's number after she was gone.
+ANN_AGAIN = Holder(101, 2)
+
+
+def agents(*capacity: int) -> PoolSpec:
+    return spec("agents", *capacity)
+
+
+def spec(name: str, *capacity: int) -> PoolSpec:
+    """A pool with this capacity at the four levels, or with one capacity at all of them."""
+    first, second, third, last = capacity if len(capacity) == 4 else capacity * 4
+    return PoolSpec(name, (first, second, third, last))
+
+
+class Killed(Exception):
+    """The daemon ends between two effects: those that were not carried out never happened."""
+
+
+class World:
+    """See the module. The verbs of clients return the caller, under which the answer is found."""
+
+    def __init__(
+        self,
+        *specs: PoolSpec,
+        limits: Limits | None = None,
+        levels: Levels = LEVELS,
+        patience: Patience | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        self.specs = specs or (agents(1),)
+        self.limits = limits or Limits()
+        self.levels = levels
+        self.throttle = Throttle(levels, patience or Patience(), budget or Budget())
+        self.core = self._fresh_core()
+        self.witness = Witness(self.core)
+        self.now = 0.0
+        self.answers: dict[Caller, list[ev.Answer]] = {}
+        self.last_message = 0
+        self.lines: set[int] = set()
+        self.dead: set[Holder] = set()
+        self.watched: set[Holder] = set()
+        self.journal: list[ev.Record] = []
+        # How many more records the disk takes; and how many more effects the daemon lives for.
+        self.disk_room = inf
+        self.effects_left: int | None = None
+        self.step_s = 0.0
+        # Whether no objection came out of the last event.
+        self.is_sound = True
+        self._journal_is_open = True
+        self._inbox: deque[ev.Event] = deque()
+
+    def _fresh_core(self) -> Admission:
+        return Admission(self.specs, Governor(throttle=self.throttle), self.limits)
+
+    # --- the daemon -------------------------------------------------------------------------------
+
+    def feed(self, now: float, event: ev.Event) -> list[ev.Effect]:
+        """One event and all that follows from it at once: the effects that were carried out."""
+        self.now = now
+        done: list[ev.Effect] = []
+        self.is_sound = False
+        try:
+            self._work_off(event, done)
+        except Killed:
+            self.restart(now)
+        self._check_nobody_haunts()
+        self.is_sound = True
+        return done
+
+    def _work_off(self, event: ev.Event, done: list[ev.Effect]) -> None:
+        self._inbox.append(event)
+        while self._inbox:
+            event = self._inbox.popleft()
+            effects = self.core.handle(self.now, event)
+            self.witness.follow(self.core, self.now, event, effects)
+            self._carry_out(effects, done)
+            if self._inbox:
+                self.now += self.step_s
+            elif self.core.wakeup() <= self.now:
+                self._inbox.append(ev.TimePassed())
+
+    def _carry_out(self, effects: list[ev.Effect], done: list[ev.Effect]) -> None:
+        for index, effect in enumerate(effects):
+            self._live_on()
+            match effect:
+                case ev.Persist(record):
+                    if not self._append(record) and self._note_unwritten(effects[index:]):
+                        return
+                case ev.Watch(holder):
+                    self.watched.add(holder)
+                    if holder in self.dead:
+                        self._inbox.append(ev.HolderExited(holder))
+                case ev.Unwatch(holder):
+                    self.watched.discard(holder)
+                case _:
+                    self._tell(effect)
+            done.append(effect)
+        self._live_on()
+
+    def _live_on(self) -> None:
+        if self.effects_left == 0:
+            raise Killed
+        if self.effects_left is not None:
+            self.effects_left -= 1
+
+    def _append(self, record: ev.Record) -> bool:
+        self._journal_is_open = self._journal_is_open and self.disk_room > 0
+        if self._journal_is_open:
+            self.disk_room -= 1
+            self.journal.append(as_written(record))
+        return self._journal_is_open
+
+    def _note_unwritten(self, rest: list[ev.Effect]) -> bool:
+        records = tuple(one.record for one in rest if isinstance(one, ev.Persist))
+        is_promise = isinstance(records[0], ev.Promise)
+        if is_promise or self.core.journal_works:
+            self._inbox.appendleft(ev.JournalFailed(records if is_promise else ()))
+        return is_promise
+
+    def _tell(self, answer: ev.Answer) -> None:
+        if answer.caller.connection in self.lines:
+            self.answers.setdefault(answer.caller, []).append(answer)
+            self.witness.heard(answer)
+
+    def rewrite_journal(self) -> None:
+        """Puts the whole state in the journal's place, unless the disk is full."""
+        if self.disk_room:
+            self.journal = [as_written(record) for record in self.core.snapshot()]
+            self._journal_is_open = True
+
+    def mend_journal(self, now: float) -> list[ev.Effect]:
+        """The disk has room again, and the daemon has noticed."""
+        self.disk_room = inf
+        self.rewrite_journal()
+        return self.feed(now, ev.JournalWorks())
+
+    def restart(self, now: float, dying_again_after: int | None = None) -> None:
+        """Kills the daemon, if it is not dead yet, and starts another one."""
+        self.now = now
+        self.effects_left = dying_again_after
+        self.core = self._fresh_core()
+        self.witness = self.witness.succeed(self.core)
+        self._inbox.clear()
+        self.lines.clear()
+        self.watched.clear()
+        # Nothing is appended until the journal was written anew.
+        self._journal_is_open = False
+        living = frozenset(holders_in(self.journal)) - self.dead
+        try:
+            self._work_off(ev.Restarted(tuple(self.journal), living), [])
+            self.rewrite_journal()
+            if not self._journal_is_open:
+                self._work_off(ev.JournalFailed(()), [])
+            elif not self.core.journal_works:
+                self._work_off(ev.JournalWorks(), [])
+        except Killed:
+            self.restart(now)
+        self._check_nobody_haunts()
+
+    def _check_nobody_haunts(self) -> None:
+        """At rest nothing is left of those whose process or connection is gone."""
+        for one in self.witness.books.all():
+            assert one.claim.holder not in self.dead, f"of a dead process: {one}"
+            is_bound = not isinstance(one, Lease) or one.claim.bound == "connection"
+            if is_bound and one.caller is not None:
+                assert one.caller.connection in self.lines, f"of a closed connection: {one}"
+
+    # --- the clients ------------------------------------------------------------------------------
+
+    def caller(self, connection: int) -> Caller:
+        """A fresh message on this connection, which is open from now on if it was not."""
+        self.lines.add(connection)
+        self.last_message += 1
+        return Caller(connection, self.last_message)
+
+    def acquire(
+        self,
+        now: float,
+        claim: Claim,
+        *,
+        wait_s: float | None = None,
+        connection: int | None = None,
+        parent: int | None = None,
+        above: tuple[Holder, ...] = (),
+    ) -> Caller:
+        """Asks for a lease; the connection is the holder's, named by its PID, if none is given."""
+        caller = self.caller(claim.holder.pid if connection is None else connection)
+        self.feed(now, ev.Acquire(caller, claim, wait_s, parent, above))
+        return caller
+
+    def cancel(self, now: float, asked: Caller) -> ev.Answer:
+        caller = self.caller(asked.connection)
+        self.feed(now, ev.Cancel(caller, id=asked.id))
+        return self.answer(caller)
+
+    def cancel_request(self, now: float, request: bytes, connection: int) -> ev.Answer:
+        caller = self.caller(connection)
+        self.feed(now, ev.Cancel(caller, request))
+        return self.answer(caller)
+
+    def release(self, now: float, asked: Caller) -> ev.Answer:
+        caller = self.caller(asked.connection)
+        self.feed(now, ev.Release(caller, self.lease(asked).id))
+        return self.answer(caller)
+
+    def renew(self, now: float, asked: Caller) -> ev.Answer:
+        caller = self.caller(asked.connection)
+        self.feed(now, ev.Renew(caller, self.lease(asked).id))
+        return self.answer(caller)
+
+    def yield_(self, now: float, asked: Caller) -> ev.Answer:
+        caller = self.caller(asked.connection)
+        self.feed(now, ev.Yield(caller, self.lease(asked).id))
+        return self.answer(caller)
+
+    def regain(self, now: float, asked: Caller, *, wait_s: float | None = None) -> Caller:
+        caller = self.caller(asked.connection)
+        self.feed(now, ev.Regain(caller, self.lease(asked).id, wait_s))
+        return caller
+
+    def resume(self, now: float, lease: Lease, connection: int, secret: bytes = b"") -> Caller:
+        caller = self.caller(connection)
+        self.feed(now, ev.Resume(caller, lease.id, secret))
+        return caller
+
+    def set_level(self, now: float, level: int | None, for_s: float | None = None) -> Caller:
+        caller = self.caller(0)
+        self.feed(now, ev.SetLevel(caller, level, for_s))
+        return caller
+
+    def close(self, now: float, connection: int) -> None:
+        self.lines.discard(connection)
+        self.feed(now, ev.ConnectionClosed(connection))
+
+    def exit(self, now: float, holder: Holder) -> None:
+        """The process ends; the daemon hears of it if it watches."""
+        self.dead.add(holder)
+        if holder in self.watched:
+            self.feed(now, ev.HolderExited(holder))
+
+    def pass_time(self, now: float) -> list[ev.Effect]:
+        return self.feed(now, ev.TimePassed())
+
+    # --- what can be asked of a world -------------------------------------------------------------
+
+    def answer(self, asked: Caller) -> ev.Answer:
+        """The one answer to this request."""
+        (answer,) = self.answers[asked]
+        return answer
+
+    def is_waiting(self, asked: Caller) -> bool:
+        return asked not in self.answers and any(
+            waiter.caller == asked for pool in self.core.pools.values() for waiter in pool.queue()
+        )
+
+    def lease(self, asked: Caller) -> Lease:
+        """The lease that this request was answered with, as it was then."""
+        told = self.answers[asked][0]
+        assert isinstance(told, ev.Told), told
+        return told.lease
+
+    def is_held(self, asked: Caller) -> bool:
+        """Whether this request was granted and the lease is still there."""
+        told = self.answers.get(asked, [None])[0]
+        return isinstance(told, ev.Told) and self.core.ledger.lease(told.lease.id) is not None
+
+    def refusal(self, asked: Caller) -> str:
+        """The code with which this request was refused."""
+        refused = self.answer(asked)
+        assert isinstance(refused, ev.Refused), refused
+        return refused.code
+
+
+def as_written(record: ev.Record) -> ev.Record:
+    """The record less what the file leaves out."""
+    if isinstance(record, ev.Promise):
+        return replace(record, waiter=None)
+    return ev.Ended(record.lease, record.reason) if isinstance(record, ev.Ended) else record
+
+
+def holders_in(records: Iterable[ev.Record]) -> set[Holder]:
+    found = {one.lease.claim.holder for one in records if isinstance(one, ev.Granted)}
+    return found | {one.waiter.claim.holder for one in records if isinstance(one, ev.Queued)}
