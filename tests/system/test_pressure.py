@@ -67,23 +67,43 @@ def test_memory_that_is_really_taken_raises_the_level_and_gives_it_back(
     empty_stage.until(lambda view: _has_level(view, 0))
 
 
+def _cpu_throttle(bound_pct: float) -> str:
+    """A level 1 by CPU alone, and nothing else."""
+    return (
+        f"[throttle]\n{QUICK}margin_pct = 0\ncpu_unstalled_pct = 0\n"
+        f"cpu_medium_pct = {bound_pct}\ncpu_high_pct = 1000\ncpu_critical_pct = 1000\n"
+        "memory_medium_pct = 1000\nmemory_high_pct = 1000\nmemory_critical_pct = 1000\n"
+    )
+
+
+def _cpu_pct_now(stage: Stage) -> float:
+    """What the CPU leg reads while nothing is done about it, as a mean of some samples."""
+    read_pct: list[float] = []
+    with stage.client() as client:
+        for event in client.watch(["sample"]):
+            if event.get("cpu_used_pct") is not None:
+                waits = event.get("cpu_stall_pct") is not None
+                read_pct.append(number(event, "cpu_stall_pct" if waits else "cpu_used_pct"))
+            if len(read_pct) == 6:
+                break
+    return sum(read_pct) / len(read_pct)
+
+
 def test_processes_that_really_burn_cpu_raise_the_level_and_the_autopilot_says_so(
     empty_stage: Stage,
 ) -> None:
-    """With all of the CPU leg's weight on how long tasks wait, where the kernel tells: what other
-    tests do meanwhile keeps the CPUs busy, and does not make half a dozen wait for each.
-    """
-    empty_stage.config.write_text(
-        f"[throttle]\n{QUICK}margin_pct = 0\ncpu_unstalled_pct = 0\n"
-        "cpu_medium_pct = 85\ncpu_high_pct = 1000\ncpu_critical_pct = 1000\n"
-        "memory_medium_pct = 1000\nmemory_high_pct = 1000\nmemory_critical_pct = 1000\n"
-    )
+    """With all of the CPU leg's weight on how long tasks wait, where the kernel tells that."""
+    empty_stage.config.write_text(_cpu_throttle(1000))
     empty_stage.serve()
+    now_pct = _cpu_pct_now(empty_stage)
+    empty_stage.config.write_text(_cpu_throttle(now_pct + 0.6 * (100 - now_pct)))
     os.mkfifo(empty_stage.folder / "end")
     (empty_stage.folder / "tasks.txt").write_text("read line < end\n")
     pilot = empty_stage.spawn("autopilot", "tasks.txt")
+    empty_stage.until(lambda view: view.in_use() == 1)
     assert pilot.stderr is not None
     with _spinning():
+        assert empty_stage.run("reload").returncode == 0
         line = pilot.stderr.readline().decode()
     assert line.startswith("⚡ Resource pressure detected: light throttle (level 1): CPU")
     recovered = pilot.stderr.readline().decode()
