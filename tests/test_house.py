@@ -15,6 +15,7 @@ from admission.protocol import AdmissionError
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "admission" / "core"
 SERVICE = ROOT / "admission" / "service"
+SIMULATION = ROOT / "admission" / "simulation"
 CLIENT = ROOT / "clients" / "python" / "admission_client"
 STANDARD = frozenset(sys.stdlib_module_names)
 
@@ -43,12 +44,22 @@ SERVICE_MAY = STANDARD | {
     "psutil",
     "trio",
 }
+SIMULATION_MAY = STANDARD | {"admission.core", "admission.simulation"}
+# Nothing of a run may depend on anything but its seed.
+SIMULATION_MAY_NOT = frozenset({"random.random", "random.seed", "secrets", "time"})
 CLIENT_MAY = STANDARD | {"admission.__version__", "admission.protocol", "admission_client"}
 # What only one file of the client may do besides.
 CLIENT_FILE_MAY = {
     "aio.py": {"anyio"},
     "aio_monitor.py": {"anyio"},
     "autopilot.py": {"trio"},
+    # `admission simulate` runs the rules themselves, with a configuration, on a history.
+    "chores.py": {
+        "admission.core.sample",
+        "admission.service.config",
+        "admission.service.history",
+        "admission.simulation",
+    },
     # `admission history` reads the file itself, and draws the bounds of the configuration.
     "history.py": {"admission.service.config", "admission.service.history"},
     "measure.py": {"admission.service.once"},  # `throttle` and `guard` need no daemon
@@ -177,6 +188,14 @@ def test_the_service_imports_the_core_and_never_a_client(path: Path) -> None:
     assert forbidden_imports(source, SERVICE_MAY) == []
     if path.stem in SERVICE_ALONE:
         assert forbidden_imports(source, SERVICE_MAY - {"admission.service"}) == []
+
+
+@pytest.mark.parametrize("path", named(python_files(SIMULATION)))
+def test_the_simulation_knows_the_core_and_nothing_of_the_service(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert forbidden_imports(source, SIMULATION_MAY) == []
+    assert not SIMULATION_MAY_NOT & set(imports_of(source))
+    assert "import random" not in source  # only `Random`, which is made of a seed
 
 
 @pytest.mark.parametrize("path", named(python_files(CLIENT)))

@@ -52,6 +52,17 @@ def test_acquire_holds_for_the_process_it_is_told(daemon: Daemon, call: Caller) 
     daemon.wait_until(daemon.is_idle)
 
 
+def test_acquire_shares_the_lease_it_runs_under_unless_it_is_for_another_process(
+    daemon: Daemon, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lease("one", socket=daemon.path) as granted:
+        monkeypatch.setenv("ADMISSION_LEASE", str(granted.id))
+        shared = call("acquire", "--pool", "one", "--no-wait", "--json").json
+        assert (shared["shared"], shared["lease"]) == (True, granted.id)
+        other = str(os.getppid())
+        assert call("acquire", "--pool", "one", "--no-wait", "--pid", other).status == 75
+
+
 def test_release_takes_several_and_says_each(daemon: Daemon, call: Caller) -> None:
     ids = [call("acquire", "--pool", "two").out.strip() for _ in range(2)]
     released = call("release", "--json", *ids)

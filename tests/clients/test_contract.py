@@ -287,7 +287,7 @@ def test_a_wait_may_be_of_months_but_not_of_ages(daemon: Daemon, front: Front) -
     with front.lease("one", daemon.path, wait=90 * 86_400.0, ttl=90 * 86_400.0):
         assert daemon.in_use() == 1
     for ages in (1e12, float("inf")):
-        with pytest.raises(BadRequest, match="wait_s is .*: expected `?float`? <= 1000000000"):
+        with pytest.raises(BadRequest, match=r"wait_s is .*: expected `?float`? <= 1000000000"):
             front.lease("one", daemon.path, wait=ages).__enter__()
 
 

@@ -56,10 +56,8 @@ def simulate(words: list[str]) -> int:
 def _heading(options: "Options") -> str:
     if options.recorded_s is not None:
         return f"the last {said(options.recorded_s)} as recorded, {options.seeds} times"
-    return (
-        f"{options.seeds} invented days of {options.hours} h: "
-        f"{options.plant} on {options.shape} (GiB/cores)"
-    )
+    where = f"{options.plant} on {options.shape} (GiB/cores)"
+    return f"{where}, days of {options.hours} h: {options.seeds}"
 
 
 def _compare(trial: "Trial", options: "Options") -> "Results":
