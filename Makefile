@@ -35,7 +35,7 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/installed-dev
-	$(BIN)/python scripts/bench.py
+	$(BIN)/python -m scripts.bench
 
 plants: $(VENV)/installed-dev
 	$(BIN)/python scripts/plant_bugs.py

@@ -28,7 +28,7 @@ from admission.core.levels import Level, PoolSpec
 from admission.core.limits import Limits, refusal_of
 from admission.core.pool import Pool
 from admission.core.sample import Sample
-from admission.core.steering import BUDGETED, configure, steer
+from admission.core.steering import BUDGETED, STEERING, configure, steer
 
 
 class Admission:
@@ -64,7 +64,7 @@ class Admission:
             due.append(self.governor.by_hand_until)
         if self.journal_works:
             # What fits and was not granted waits for the level's delay, and nothing else.
-            due += [pool.ready_at() for pool in self.pools.values() if pool.fitting()]
+            due += [p.ready_at() for p in self.pools.values() if p.waiters and p.fitting()]
         return min(due)
 
     def snapshot(self) -> Iterator[ev.Record]:
@@ -88,7 +88,8 @@ class Admission:
             self._take_back(now, event.records)  # what never was can't be over
         self._expire(now)
         self._dispatch(now, event)
-        self._adopt_level()
+        if isinstance(event, STEERING):
+            self._adopt_level()
         self._settle(now)
         ledger = self.ledger
         assert ledger.granted - ledger.ended == ledger.held, "granted less ended is not held"
@@ -172,7 +173,7 @@ class Admission:
     def _settle(self, now: float) -> None:
         """Grants all that can be granted. Afterwards no waiter could be: no lost wake-up."""
         for pool in self.pools.values():
-            while waiter := self._grantable(pool, now):
+            while pool.waiters and (waiter := self._grantable(pool, now)):
                 self.ledger.grant(now, pool, waiter)
 
     def _grantable(self, pool: Pool, now: float) -> Waiter | None:

@@ -4,17 +4,18 @@ All of them are frozen values, so a run of the daemon can be kept, replayed and 
 (`*_at`) are seconds on the clock of the events, which never goes back; durations end in `_s`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from admission.core.governor import Throttle
 from admission.core.leases import Caller, Claim, Holder, Lease, Reason, Waiter
 from admission.core.levels import PoolSpec
 from admission.core.sample import Sample
+from admission.core.values import value
 
 # --- events -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Acquire:
     """A request for a lease. `wait_s`: None for ever, 0 now or not at all.
 
@@ -29,7 +30,7 @@ class Acquire:
     ancestors: tuple[Holder, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cancel:
     """A client no longer wants what it asked for: by its request id, or by its message's id."""
 
@@ -38,7 +39,7 @@ class Cancel:
     id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Release:
     """A lease is given back. By anyone but its holder, or what runs below it, it is revoked."""
 
@@ -47,26 +48,26 @@ class Release:
     ancestors: tuple[Holder, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Renew:
     caller: Caller
     lease: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Yield:
     caller: Caller
     lease: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Regain:
     caller: Caller
     lease: int
     wait_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Resume:
     """A connection-bound lease is taken up again by the one who knows its secret."""
 
@@ -75,27 +76,27 @@ class Resume:
     secret: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ConnectionClosed:
     connection: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HolderExited:
     holder: Holder
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TimePassed:
     """`Admission.wakeup()` has come."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sampled:
     sample: Sample
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetLevel:
     """The level is set by hand; None gives it back to the governor. `for_s`: None until changed.
 
@@ -108,7 +109,7 @@ class SetLevel:
     is_off: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Configured:
     """Other settings hold from now on. A pool that is not among `specs` stays as it is."""
 
@@ -116,19 +117,19 @@ class Configured:
     specs: tuple[PoolSpec, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JournalFailed:
     """These records could not be written; what they promised has not been told to anybody."""
 
     records: "tuple[Record, ...]"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class JournalWorks:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Restarted:
     """The first event after a start: what an earlier daemon wrote, and who of it still lives."""
 
@@ -159,12 +160,12 @@ Event = (
 # --- records: what is written down, and what watchers are told ----------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Queued:
     waiter: Waiter
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Left:
     """A waiter left the queue without a grant: the code of the answer it got says why."""
 
@@ -172,7 +173,7 @@ class Left:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Granted:
     """`waiter` is who it was before, so that a grant that can't be written can be taken back.
 
@@ -183,25 +184,25 @@ class Granted:
     waiter: Waiter | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Regained:
     lease: int
     ticket: int
     waiter: Waiter | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Yielded:
     lease: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Renewed:
     lease: int
     expires_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ended:
     """`before` is the lease as it was, for those who watch; the journal needs only its id."""
 
@@ -210,7 +211,7 @@ class Ended:
     before: Lease | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LevelChanged:
     """`by_hand_until`: None where the governor decided, inf where a hand did without an end."""
 
@@ -220,7 +221,7 @@ class LevelChanged:
     is_off: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Numbered:
     """The highest numbers given out so far; they stand at the head of a compacted journal."""
 
@@ -238,24 +239,24 @@ Promise = (Granted, Regained)
 # --- effects ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Watch:
     """Learn of this process's end. Comes before anything that depends on it."""
 
     holder: Holder
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unwatch:
     holder: Holder
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Persist:
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Told:
     """The answer to a request that changed or found a lease; `shared`: it was held already."""
 
@@ -264,7 +265,7 @@ class Told:
     shared: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Done:
     """The answer to a request that needs no more than a yes, or says whether there was one."""
 
@@ -272,21 +273,21 @@ class Done:
     found: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToldLevel:
     """The answer to a level set by hand: the level in force."""
 
     caller: Caller
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refused:
     caller: Caller
     code: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LeaseEnded:
     """Tells the one who asked for a lease that it ended other than by its own wish."""
 

@@ -42,7 +42,7 @@ class Patience:
     """
 
     margin_pct: float = 10.0
-    dwell_s: float = 120.0
+    dwell_s: float = 150.0
     step_s: float = 15.0
     cpu_smoothing_s: float = 60.0
     gap_s: float = 120.0

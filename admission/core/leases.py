@@ -4,9 +4,10 @@ Instants (`*_at`, `*_until`) are seconds on the clock of the events, which never
 durations end in `_s`.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from math import inf
+
+from admission.core.values import value
 
 
 class Class(IntEnum):
@@ -43,7 +44,7 @@ class Reason(StrEnum):
     REVOKED = "revoked"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Holder:
     """The process a lease belongs to.
 
@@ -55,7 +56,7 @@ class Holder:
     start_ticks: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Caller:
     """Where an answer goes: the connection, and the id that the client gave its request."""
 
@@ -63,7 +64,7 @@ class Caller:
     id: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claim:
     """What is asked for, the same from the request through the queue to the lease's end."""
 
@@ -79,7 +80,7 @@ class Claim:
     secret: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lease:
     """The right to hold `claim.weight` units until it ends.
 
@@ -110,7 +111,7 @@ class Lease:
         return min(self.expires_at, self.detached_until)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Waiter:
     """A request in the queue; `ticket` is its place, and survives a reconnect.
 

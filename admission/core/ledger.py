@@ -53,21 +53,30 @@ class Ledger:
 
     @property
     def held(self) -> int:
-        return sum(len(pool.leases) for pool in self.pools.values())
+        return sum([len(pool.leases) for pool in self.pools.values()])
 
     @property
     def waiting(self) -> int:
-        return sum(len(pool.waiters) for pool in self.pools.values())
+        return sum([len(pool.waiters) for pool in self.pools.values()])
 
     def lease(self, number: int) -> Lease | None:
-        return next((p.leases[number] for p in self.pools.values() if number in p.leases), None)
+        for pool in self.pools.values():
+            if number in pool.leases:
+                return pool.leases[number]
+        return None
 
     def waiter(self, ticket: int) -> Waiter | None:
-        return next((p.waiters[ticket] for p in self.pools.values() if ticket in p.waiters), None)
+        for pool in self.pools.values():
+            if ticket in pool.waiters:
+                return pool.waiters[ticket]
+        return None
 
     def of(self, handle: Hashable) -> list[Lease | Waiter]:
         """What a holder, connection, caller or request id has: its leases, then its waiters."""
-        found = [self._find(key) for key in sorted(self._keys.get(handle, ()))]
+        keys = self._keys.get(handle)
+        if not keys:
+            return []
+        found = [self._find(key) for key in sorted(keys)]
         return [one for one in found if one is not None]
 
     def has(self, handle: Hashable) -> bool:
@@ -173,7 +182,7 @@ class Ledger:
 
     def forget(self, lease: Lease) -> None:
         """The lease leaves the table; `end` is what everybody but a grant taken back wants."""
-        self.pools[lease.claim.pool].move(lease, State.ENDED)
+        self.pools[lease.claim.pool].end(lease)
         self._unlink(lease_key(lease), handles(lease))
 
     def take_back(self, record: ev.Granted | ev.Regained) -> Waiter:

@@ -25,6 +25,7 @@ LIVES: dict[State, frozenset[State]] = {
 }
 
 HOLD_TIMES_KEPT = 30
+YIELDED = State.YIELDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Pool:
 
     @property
     def in_use(self) -> int:
-        return sum(lease.claim.weight for lease in self.leases.values() if lease.is_out)
+        return sum([one.claim.weight for one in self.leases.values() if one.state is not YIELDED])
 
     @property
     def overcommitted(self) -> int:
@@ -137,6 +138,8 @@ class Pool:
 
     def fitting(self) -> Waiter | None:
         """The front waiter, where there is room for it."""
+        if not self.waiters:
+            return None
         waiter = self.front()
         if waiter is None or self.in_use + waiter.claim.weight > self.capacity:
             return None
@@ -164,11 +167,13 @@ class Pool:
         """The lease in its next state, which the table `LIVES` allows."""
         assert state in LIVES[lease.state], f"lease {lease.id}: {lease.state} can't be {state}"
         moved = replace(lease, state=state, **changes)  # type: ignore[arg-type]
-        if state is State.ENDED:
-            del self.leases[lease.id]
-        else:
-            self.leases[lease.id] = moved
+        self.leases[lease.id] = moved
         return moved
+
+    def end(self, lease: Lease) -> None:
+        """The lease leaves the table, and nothing follows."""
+        assert State.ENDED in LIVES[lease.state], f"lease {lease.id} has ended already"
+        del self.leases[lease.id]
 
     def note_hold(self, hold_s: float) -> None:
         """Remembers how long a lease was out, for the guess at how long others wait."""

@@ -1,9 +1,9 @@
 """One reading of the machine, as the rules see it."""
 
-from dataclasses import dataclass
+from admission.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sample:
     """What the machine said at one moment. A source that failed is None, never zero.
 

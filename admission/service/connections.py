@@ -128,7 +128,8 @@ class Connection:
         while data := await self._receive():
             frames = self._frames.feed(data)
             if not self._frames.is_partial:
-                self._scope.deadline = inf
+                if self._scope.deadline != inf:  # to set it costs more than to look
+                    self._scope.deadline = inf
             elif frames or self._scope.deadline == inf:
                 self._scope.deadline = trio.current_time() + limit_s
             await self._handle(frames)
@@ -144,20 +145,15 @@ class Connection:
 
     async def _receive(self) -> bytes:
         """What has come; nothing where the client has closed its end."""
-        has_waited = False
         while True:
+            # Also where there is more already: who always has more lets the others speak.
+            await trio.lowlevel.wait_readable(self._sock)
             try:
-                data = self._sock.recv(READ_BYTES)
+                return self._sock.recv(READ_BYTES)
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self._sock)
-                has_waited = True
                 continue
             except OSError:
                 return b""
-            if not has_waited:
-                # One that always has more to say lets the others speak in between.
-                await trio.lowlevel.checkpoint()
-            return data
 
 
 async def accept_connections(listener: socket.socket, daemon: Daemon) -> None:

@@ -12,7 +12,7 @@ are made on the event loop.
 import os
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -57,8 +57,10 @@ def encode(record: ev.Record) -> bytes:
 
     The waiter in a grant is for taking the grant back, which nobody does after it was written.
     """
-    if isinstance(record, ev.Promise):
-        record = replace(record, waiter=None)
+    if isinstance(record, ev.Granted):
+        record = ev.Granted(record.lease)
+    elif isinstance(record, ev.Regained):
+        record = ev.Regained(record.lease, record.ticket)
     elif isinstance(record, ev.Ended):
         record = ev.Ended(record.lease, record.reason)
     return frame(type(record).__name__, record)

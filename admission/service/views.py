@@ -184,7 +184,7 @@ def sample_map(sample: Sample, now: float) -> Frame:
     rounded, so that none reads as if it had reached a bound.
     """
     found: Frame = {"age_s": round(now - sample.at, 3), "failed": list(sample.failed)}
-    for name in Sample.__slots__:
+    for name in Sample.__annotations__:
         value = getattr(sample, name)
         if name.endswith("_pct"):
             found[name] = None if value is None else floor(value * 10) / 10

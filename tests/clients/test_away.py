@@ -83,14 +83,22 @@ def test_who_only_looks_starts_none_and_is_told_why(
 # --- it is stopped ------------------------------------------------------------------------------
 
 
-def test_a_daemon_that_is_stopped_is_unreachable_and_keeps_nothing_for_who_gave_up(
-    daemon: Daemon, front: Front
-) -> None:
+def test_a_daemon_that_is_stopped_is_unreachable(daemon: Daemon, front: Front) -> None:
     with daemon.stopped(), hurry(front, *NO_ANSWER), pytest.raises(Unreachable) as problem:
         front.lease("one", daemon.path, wait=0).__enter__()
     assert str(problem.value) == f"the daemon at {daemon.path} does not answer; is it stopped?"
-    with front.lease("one", daemon.path, wait=5):
-        assert daemon.in_use() == 1
+    daemon.forget()
+
+
+def test_a_request_that_nobody_answers_is_taken_back_before_one_leaves(
+    front: Front, path: str
+) -> None:
+    """The daemon may run again later, and reads both."""
+    script: list[list[Reply]] = [[says(b""), says(b"")]]
+    unreachable = pytest.raises(Unreachable, match="is it stopped")
+    with Impostor(path, script) as impostor, hurry(front, *NO_ANSWER), unreachable:
+        front.lease("one", path, wait=0).__enter__()
+    assert impostor.asked == [["acquire", "cancel"]]
 
 
 def test_what_comes_too_late_is_no_answer_to_the_next_question(

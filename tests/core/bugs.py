@@ -82,18 +82,6 @@ WHO_IS_SERVED = (
         "return waiter if waiter is not None and now >= self.ready_at() else None",
         "return waiter",
     ),
-    bug(
-        "a machine that has just woken takes more at once",
-        "pool.py",
-        "return max(spaced_at, self.hold_until) if self.in_use else spaced_at",
-        "return spaced_at",
-    ),
-    bug(
-        "memory that was promised and has not shown is forgotten",
-        "budget.py",
-        "        unshown = self.unshown_bytes(leases)\n",
-        "        unshown = 0.0\n",
-    ),
     Bug(
         "a counter beside the table drifts",
         (

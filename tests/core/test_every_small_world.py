@@ -180,31 +180,40 @@ RESTART_UNWRITTEN = SmallWorld(
 # Memory for one more, or not; what was granted shows after a tick. The levels have no say.
 BUDGET = SmallWorld(
     "budget",
-    500,
+    200,
     agents(3),
     (
         Ask(Claim(ANN, task="a"), 1),
         Ask(Claim(BEN, task="b"), 2),
         Ask(Claim(CAT, task="c", weight=2), 3, wait_s=2 * TICK_S),
     ),
-    (mv.acquire, mv.release, mv.give_back, mv.regain, mv.tick, mv.sample),
+    (mv.acquire, mv.release, mv.tick, mv.sample),
     levels=tuple(replace(row, memory_below_pct=1e3) for row in UNSPACED),  # type: ignore[arg-type]
     budget=Budget(ceiling_pct=90, mean_bytes=20, peak_bytes=31, share_pct=100, ramp_s=TICK_S),
 )
 
-WORLDS = (
+BUDGET_YIELDED = replace(
     BUDGET,
+    name="budget with yielded leases",
+    asks=(BUDGET.asks[0], BUDGET.asks[2]),
+    verbs=(mv.acquire, mv.give_back, mv.regain, mv.tick, mv.sample),
+)
+
+# The quick ones first.
+WORLDS = (
     QUEUE,
     CLASSES,
     SHARING,
     TIME,
-    YIELDING,
+    BUDGET,
+    BUDGET_YIELDED,
     RETURN,
-    JOURNAL,
     RESTART,
-    RESTART_YIELDED,
-    RESTART_AT_A_LEVEL,
+    JOURNAL,
     RESTART_UNWRITTEN,
+    RESTART_AT_A_LEVEL,
+    YIELDING,
+    RESTART_YIELDED,
 )
 
 

@@ -132,18 +132,35 @@ def test_asking_whether_a_newcomer_would_be_granted_leaves_the_queue_as_it_was()
 # --- the life of a lease --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("before", "after"), [*product(State, State)])
+ALIVE = [state for state in State if state is not State.ENDED]
+
+
+@pytest.mark.parametrize(("before", "after"), [*product(State, ALIVE)])
 def test_a_lease_lives_as_the_table_says_and_no_other_way(before: State, after: State) -> None:
     pool = pool_of(1)
     put(pool, lease(1, state=before))
     if after in LIVES[before]:
         moved = pool.move(pool.leases[1], after)
         assert moved.state is after
-        assert pool.leases == ({} if after is State.ENDED else {1: moved})
+        assert pool.leases == {1: moved}
     else:
         with pytest.raises(AssertionError, match="lease 1"):
             pool.move(pool.leases[1], after)
         assert pool.leases == {1: lease(1, state=before)}
+
+
+@pytest.mark.parametrize("before", ALIVE)
+def test_a_lease_that_ends_leaves_the_table(before: State) -> None:
+    pool = pool_of(1)
+    put(pool, lease(1, state=before))
+    pool.end(pool.leases[1])
+    assert not pool.leases
+
+
+def test_one_that_has_ended_can_t_end_again() -> None:
+    pool = pool_of(1)
+    with pytest.raises(AssertionError, match="lease 1 has ended already"):
+        pool.end(lease(1, state=State.ENDED))
 
 
 def test_nothing_follows_the_end_and_the_end_may_follow_anything_else() -> None:

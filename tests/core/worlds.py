@@ -86,7 +86,7 @@ class World:
         try:
             self._work_off(event, done)
         except Killed:
-            self.restart(now)
+            self.restart(self.now)
         self._check_nobody_haunts()
         self.is_sound = True
         return done
@@ -161,6 +161,7 @@ class World:
     def restart(self, now: float, dying_again_after: int | None = None) -> None:
         """Kills the daemon, if it is not dead yet, and starts another one."""
         self.now = now
+        self.is_sound = False
         self.effects_left = dying_again_after
         self.core = self._fresh_core()
         self.witness = self.witness.succeed(self.core)
@@ -178,8 +179,9 @@ class World:
             elif not self.core.journal_works:
                 self._work_off(ev.JournalWorks(), [])
         except Killed:
-            self.restart(now)
+            self.restart(self.now)
         self._check_nobody_haunts()
+        self.is_sound = True
 
     def _check_nobody_haunts(self) -> None:
         """At rest nothing is left of those whose process or connection is gone."""

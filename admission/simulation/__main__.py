@@ -1,0 +1,72 @@
+"""`python -m admission.simulation`: the table of docs/simulation.md, for one plant and machine."""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+
+from admission.core.governor import Throttle
+from admission.core.growth import Growth
+from admission.simulation.day import SHAPES
+from admission.simulation.plants import MIX, PLANTS
+from admission.simulation.report import as_maps, ratios, table
+from admission.simulation.trial import AGENTS_MAX, OTHERS, Contender, Trial, compare, ours
+
+TABLE = Throttle()
+# The CPU leg as a plain reading of the table has it: every instant, and all of it.
+PLAIN_CPU = replace(TABLE.patience, cpu_smoothing_s=0.001, cpu_unstalled_pct=100.0)
+OURS = (
+    ours("table", TABLE),
+    ours("table, every 2 s", TABLE, sample_s=2),
+    ours("table, without the budget", replace(TABLE, budget=replace(TABLE.budget, is_on=False))),
+    ours("table, CPU as it reads", replace(TABLE, patience=PLAIN_CPU)),
+    ours("budget, at most 5", Throttle(policy="budget")),
+    ours("budget, at most 10", Throttle(policy="budget", growth=Growth(agents_max=AGENTS_MAX))),
+)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Prints the table, or JSON."""
+    options = _parser().parse_args(words)
+    trial = Trial(
+        plant=options.plant,
+        shape=options.shape,
+        hours=options.hours,
+        seeds=range(options.first_seed, options.first_seed + options.seeds),
+    )
+    contenders = _chosen(options.policy)
+    results = compare(trial, contenders, options.processes)
+    out = [f"{trial.plant} on {trial.shape}: {options.seeds} seeds of {trial.hours:g} h", ""]
+    if options.json:
+        out = [json.dumps(as_maps(results))]
+    else:
+        out.append(table(results))
+        if not options.policy:
+            out += ["", "Policy table beside the document's rule every 30 s:", ""]
+            out += [f"- {line}" for line in ratios(results, "table")]
+    sys.stdout.write("\n".join(out) + "\n")
+    return 0
+
+
+def _chosen(names: list[str]) -> tuple[Contender, ...]:
+    return tuple(one for one in (*OTHERS, *OURS) if not names or one.name in names)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m admission.simulation",
+        description="Rules for starting agents, compared on simulated days.",
+    )
+    parser.add_argument("--plant", choices=PLANTS, default=MIX, help="what the day brings (mix)")
+    parser.add_argument("--shape", choices=SHAPES, default="16/8", help="GiB/cores (16/8)")
+    parser.add_argument("--hours", type=float, default=6.0, help="how long a day is (6)")
+    parser.add_argument("--seeds", type=int, default=40, help="how many days (40)")
+    parser.add_argument("--first-seed", type=int, default=0, help="seed of the first (0)")
+    parser.add_argument("--processes", type=int, default=2, help="at most 2 (2)")
+    parser.add_argument("--policy", action="append", default=[], help="only this rule; repeatable")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

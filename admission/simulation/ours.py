@@ -1,0 +1,59 @@
+"""The real core, driven as the daemon drives it: what is simulated is what ships."""
+
+from admission.core import events as ev
+from admission.core.admission import Admission
+from admission.core.governor import Governor, Throttle
+from admission.core.leases import Caller, Claim, Holder
+from admission.core.levels import PoolSpec, pools_of
+from admission.core.sample import Sample
+from admission.simulation.day import Task
+
+# One attempt of one task is one process and one connection.
+START_TICKS = 1
+# How often the machine is looked at while agents run.
+SAMPLE_S = 5
+
+
+class Ours:
+    """Asks for a lease for each task, and starts it when the core says so."""
+
+    def __init__(
+        self,
+        throttle: Throttle | None = None,
+        specs: tuple[PoolSpec, ...] | None = None,
+        sample_s: int = SAMPLE_S,
+    ) -> None:
+        self.throttle = throttle or Throttle()
+        self.specs = specs or pools_of(self.throttle.levels)
+        self.core = Admission(self.specs, Governor(throttle=self.throttle))
+        self.starts: list[int] = []
+        self.changes = 0
+        self.sample_s = sample_s
+        self.sees_instant = False
+        self._leases: dict[int, int] = {}
+        self._wakeup_at = self.core.wakeup()
+
+    def arrive(self, now: float, number: int, task: Task) -> None:
+        claim = Claim(Holder(number, START_TICKS), task=task.kind)
+        self._feed(now, ev.Acquire(Caller(number, 1), claim))
+
+    def leave(self, now: float, number: int) -> None:
+        caller, holder = Caller(number, 2), Holder(number, START_TICKS)
+        self._feed(now, ev.Release(caller, self._leases.pop(number), (holder,)))
+
+    def sense(self, now: float, sample: Sample) -> None:
+        self._feed(now, ev.Sampled(sample))
+
+    def pass_time(self, now: float) -> None:
+        while self._wakeup_at <= now:
+            self._feed(now, ev.TimePassed())
+
+    def _feed(self, now: float, event: ev.Event) -> None:
+        before = self.core.pools["agents"].capacity
+        for effect in self.core.handle(now, event):
+            if isinstance(effect, ev.Told):
+                number = effect.lease.claim.holder.pid
+                self._leases[number] = effect.lease.id
+                self.starts.append(number)
+        self.changes += self.core.pools["agents"].capacity != before
+        self._wakeup_at = self.core.wakeup()

@@ -1,0 +1,34 @@
+"""What every rule that starts tasks looks like to the simulation."""
+
+from typing import Protocol
+
+from admission.core.sample import Sample
+from admission.simulation.day import Task
+
+
+class Rule(Protocol):
+    """Decides when tasks start. Instants are seconds on the clock of the events.
+
+    Attributes:
+        starts: the numbers of tasks that are to start; whoever reads them takes them out.
+        changes: how often the level, or the capacity, has changed.
+        sample_s: how often it is shown a sample.
+        sees_instant: whether it goes by the CPU percent of an instant, as a script does.
+    """
+
+    starts: list[int]
+    changes: int
+    sample_s: int
+    sees_instant: bool
+
+    def arrive(self, now: float, number: int, task: Task) -> None:
+        """This task asks to be started."""
+
+    def leave(self, now: float, number: int) -> None:
+        """This task, which was started, has ended."""
+
+    def sense(self, now: float, sample: Sample) -> None:
+        """What the machine says."""
+
+    def pass_time(self, now: float) -> None:
+        """Comes every second, after all else."""

@@ -1,0 +1,77 @@
+"""What admission costs, as ratios within one run, so that the machine's speed cancels out.
+
+pairs   acquire and release over 64 connections, against a bare trio echo server
+run     `admission run -- true` with a warm daemon, against `python -c pass`
+idle    what a daemon takes while five leases are out and nobody asks it anything
+reap    from the SIGKILL of a holder to the next waiter's grant, against a bare kill and wait
+sample  what one look at a machine with 500 processes takes
+
+What is compared takes turns, so that whatever else the machine does hits both. The figures are
+medians, with the middle half of the rounds. docs/performance.md says what bounds each of them.
+
+Everything runs in a temporary folder and ends with this process. A missed target is no failure:
+the exit status is 1 only where something broke.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from admission.protocol import AdmissionError
+from scripts.bench.figures import Figure, as_map, print_table
+from scripts.bench.idle import bench_idle
+from scripts.bench.pairs import bench_pairs
+from scripts.bench.reap import bench_reap
+from scripts.bench.run import bench_run
+from scripts.bench.sample import bench_sample
+from scripts.bench.stage import Broken, Stage, catch_signals, progress, staged
+
+
+def main() -> int:
+    if sys.platform != "linux":
+        print("bench: what this reads, /proc and pidfds, is Linux's alone", file=sys.stderr)
+        return 1
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("bench", description=__doc__, formatter_class=raw)
+    parser.add_argument("--only", choices=["pairs", "run", "idle", "reap", "sample"], help="just this one")
+    parser.add_argument("--rounds", type=int, default=9, help="7 at least for figures to quote")
+    parser.add_argument("--idle-s", type=float, default=20.0, help="for how long idle looks on")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there too")
+    options = parser.parse_args()
+    rounds = max(1, options.rounds)
+    benches: dict[str, Callable[[Stage], list[Figure]]] = {
+        "pairs": lambda stage: bench_pairs(stage, rounds),
+        "run": lambda stage: bench_run(stage, rounds),
+        "idle": lambda stage: bench_idle(stage, options.idle_s),
+        "reap": lambda stage: bench_reap(stage, rounds),
+        "sample": lambda _: bench_sample(rounds),
+    }
+    catch_signals()
+    figures: list[Figure] = []
+    try:
+        for name in [options.only] if options.only else benches:
+            with staged() as stage:
+                figures += benches[name](stage)
+            progress("")
+    except (Broken, OSError, AdmissionError) as problem:
+        print(f"bench: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return 130
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    print(f"{os.cpu_count()} CPUs, {python}, {rounds} rounds\n")
+    print_table(figures)
+    print("\nWhat has a unit is this machine's, at this moment; what has none is a ratio.")
+    if options.json is not None:
+        found = {"python": python, "rounds": rounds, "figures": [as_map(one) for one in figures]}
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""What the benchmarks start besides the daemon: `python -m scripts.bench.roles ROLE SOCKET`.
+
+Each says a line when it is ready.
+"""
+
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from admission_client import Client
+from admission_client.granted import claim_fields
+
+
+def echo(path: str) -> None:
+    """What the daemon is compared with: the echo server of trio's tutorial, on a Unix socket."""
+    import trio  # late: the other roles start without it
+
+    async def answer(stream: trio.SocketStream) -> None:
+        async with stream:
+            with suppress(trio.BrokenResourceError):  # it hung up before the answer
+                async for data in stream:
+                    await stream.send_all(data)
+
+    async def serve() -> None:
+        with trio.socket.socket(socket.AF_UNIX) as sock:
+            await sock.bind(path)
+            sock.listen(1024)
+            print("listening", flush=True)
+            await trio.serve_listeners(answer, [trio.SocketListener(sock)])
+
+    trio.run(serve)
+
+
+def hold(path: str) -> None:
+    """Takes the one unit of the pool `one`, says when it was granted, and keeps it: without a
+    connection, as what `admission run` becomes.
+    """
+    with Client(path) as client:
+        client.ask("hello")
+        print("asking", flush=True)
+        client.acquire(claim_fields(pool="one"))
+        granted_at = time.monotonic()
+    print(granted_at, flush=True)
+    signal.pause()
+
+
+def stand_by(path: str) -> None:
+    """The same process, but that it holds nothing."""
+    with Client(path) as client:
+        client.ask("hello")
+    print("here", flush=True)
+    signal.pause()
+
+
+ROLES: dict[str, Callable[[str], None]] = {"echo": echo, "holder": hold, "bystander": stand_by}
+
+if __name__ == "__main__":
+    ROLES[sys.argv[1]](sys.argv[2])
