@@ -37,7 +37,9 @@ def main() -> int:
         return 1
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("bench", description=__doc__, formatter_class=raw)
-    parser.add_argument("--only", choices=["pairs", "run", "idle", "reap", "sample"], help="just this one")
+    parser.add_argument(
+        "--only", choices=["pairs", "run", "idle", "reap", "sample"], help="just this one"
+    )
     parser.add_argument("--rounds", type=int, default=9, help="7 at least for figures to quote")
     parser.add_argument("--idle-s", type=float, default=20.0, help="for how long idle looks on")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there too")
