@@ -117,6 +117,8 @@ class Admission:
                 self._holder_exited(now, event.holder)
             case ev.Sampled():
                 self._sampled(event.sample)
+            case ev.Woke():
+                self.governor.wake(now)
             case ev.SetLevel():
                 self._set_level(now, event)
             case ev.Configured():

@@ -110,6 +110,11 @@ class SetLevel:
 
 
 @value
+class Woke:
+    """The machine was asleep, which no clock of the events has noticed."""
+
+
+@value
 class Configured:
     """Other settings hold from now on. A pool that is not among `specs` stays as it is."""
 
@@ -151,6 +156,7 @@ Event = (
     | TimePassed
     | Sampled
     | SetLevel
+    | Woke
     | Configured
     | JournalFailed
     | JournalWorks

@@ -163,6 +163,11 @@ class Governor:
         self._limit.adopt(throttle.agents_most)
         self._reckon_again()
 
+    def wake(self, at: float) -> None:
+        """The machine was asleep: the past counts for nothing, and things must settle."""
+        self._forget(at)
+        self._held_since = [inf if since == inf else at for since in self._held_since]
+
     # --- one sample -----------------------------------------------------------------------------
 
     def take(self, sample: Sample, agents_out: int = 0) -> None:

@@ -71,7 +71,14 @@ class Daemon:
         self.workspaces = workspaces or Workspaces()
         self._history = history
         sampler = sampler or Sampler(self.sensors.read, clock)
-        self._sampling = Sampling(core, lambda: self.config, sampler, clock, self._pass_on)
+        self._sampling = Sampling(
+            core,
+            lambda: self.config,
+            sampler,
+            clock,
+            self._pass_on,
+            wake=lambda: self.feed(ev.Woke()),
+        )
         self._load_config = load_config
         self._bad_config: str | None = None
         self._say_if_disabled()

@@ -5,6 +5,8 @@ the kernel says that tasks wait.
 """
 
 import logging
+import sys
+import time
 from collections.abc import Callable
 from math import inf
 from typing import Protocol
@@ -27,8 +29,22 @@ FULL_FRACTION = 0.94
 PAUSE_S_MIN = 0.25
 # Sensors that are silent for so long leave the level as it is; afterwards it is raised by a step.
 SILENCE_S = 60.0
+# The two clocks are not read in the same instant.
+NAP_S = 1.0
 
 log = logging.getLogger(__name__)
+
+
+def asleep_s() -> float:
+    """For how long the machine was suspended since it was started, in seconds. The clock of the
+    events stands still meanwhile, so that no lease ends for its holder having slept.
+    """
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+    if sys.platform == "darwin":
+        # There CLOCK_MONOTONIC goes on, and what Python calls monotonic does not.
+        return time.clock_gettime(time.CLOCK_MONOTONIC) - time.monotonic()
+    return 0.0
 
 
 class Notes(Protocol):
@@ -38,7 +54,7 @@ class Notes(Protocol):
 
 
 class Sampling:
-    """See the module. `pass_on` gets each sample, on the event loop."""
+    """See the module."""
 
     def __init__(
         self,
@@ -48,7 +64,21 @@ class Sampling:
         clock: Callable[[], float],
         pass_on: Notes,
         triggers: Callable[[], Triggers | None] = open_triggers,
+        *,
+        wake: Callable[[], None] = lambda: None,
+        asleep_s: Callable[[], float] = asleep_s,
     ) -> None:
+        """
+        Args:
+            core: is only looked at.
+            config: the one in force.
+            sampler: takes the samples.
+            clock: the clock of the events, in seconds.
+            pass_on: gets each sample, on the event loop.
+            triggers: opens the kernel's.
+            wake: is called when the machine has been asleep.
+            asleep_s: for how long it was asleep since it was started, in seconds.
+        """
         self._core = core
         self._config = config
         self._sampler = sampler
@@ -56,6 +86,9 @@ class Sampling:
         self._pass_on = pass_on
         self._open_triggers = triggers
         self._wake = trio.Event()
+        self._tell_woken = wake
+        self._asleep_s = asleep_s
+        self._was_asleep_s = asleep_s()
         self._no_triggers: str | None = None
         self._was_silent = False
 
@@ -81,6 +114,10 @@ class Sampling:
                     await self._wake.wait()
 
     async def _take(self) -> None:
+        if (asleep_s := self._asleep_s()) > self._was_asleep_s + NAP_S:
+            log.info("the machine was asleep for %.0f s", asleep_s - self._was_asleep_s)
+            self._was_asleep_s = asleep_s
+            self._tell_woken()
         sample = await self._sampler.take(frozenset(self._core.ledger.holders()))
         if sample is not None:
             self._was_silent = False

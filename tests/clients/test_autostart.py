@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +11,7 @@ from threading import Event
 import pytest
 
 from admission.protocol import Unreachable
-from admission_client import Client, autostart
+from admission_client import Client, aio, autostart
 from admission_client.blocking import connect, lease
 from tests.clients.daemons import CONFIG, Daemon, end_detached
 from tests.clients.fronts import Front, Holder
@@ -86,6 +87,18 @@ def daemon_there(folder: Path) -> Iterator[Daemon]:
     daemon = Daemon(folder)
     yield daemon
     daemon.end()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["trio", "asyncio"])
+async def test_one_that_was_started_and_ended_at_once_is_unreachable(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = socket.socketpair()
+    other.close()
+    monkeypatch.setattr(aio, "start_daemon", lambda _: mine)
+    with pytest.raises(Unreachable, match=f"^no daemon answers at {path} "):
+        await aio.lease(socket=path).__aenter__()
 
 
 def test_why_none_could_be_started_is_told(path: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,6 +100,15 @@ def test_a_descriptor_that_is_not_open_is_refused_and_nothing_runs(tmp_path: Pat
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="its files have text for names")
+@pytest.mark.usefixtures("found")
+def test_a_command_whose_name_is_no_text_runs_like_any_other(tmp_path: Path) -> None:
+    script = tmp_path / os.fsdecode(b"caf\xe9")
+    script.write_text("#!/bin/sh\nexit 5\n")
+    script.chmod(stat.S_IRWXU)
+    assert run(*command("run", "--", str(script))) == (5, "", "")
+
+
 # --- what it can't become -----------------------------------------------------------------------
 
 

@@ -46,6 +46,7 @@ def _befall(
     | ev.HolderExited
     | ev.TimePassed
     | ev.Sampled
+    | ev.Woke
     | ev.Configured
     | ev.JournalWorks
     | ev.Restarted,
@@ -57,6 +58,8 @@ def _befall(
             _bury(books, {one.claim.holder for one in books.all()} - {holder})
         case ev.Sampled(sample):
             books.governor.take(sample, books.out("agents"))
+        case ev.Woke():
+            books.governor.wake(now)
         case ev.Configured():
             books.governor.adopt(event.throttle)
             books.specs.update({spec.name: spec for spec in event.specs})

@@ -146,3 +146,16 @@ def test_policy_budget_sets_the_capacity_and_leaves_the_rest_to_the_level() -> N
     assert governor.hold_until == 70.0
     governor.set_by_hand(0, 60.0)
     assert governor.limit is None
+
+
+def test_after_a_sleep_the_past_counts_for_nothing_and_a_level_must_be_calm_anew() -> None:
+    patience = Patience(dwell_s=10.0, settle_s=30.0)
+    governor = Governor(throttle=Throttle(patience=patience))
+    governor.take(Sample(0.0, 85.0, 10.0))
+    governor.take(Sample(1.0, 20.0, 10.0))
+    governor.wake(9.0)
+    governor.take(Sample(12.0, 20.0, 10.0))
+    assert governor.row.level == 2, "the calm from before the sleep does not count"
+    governor.take(Sample(19.0, 20.0, 10.0))
+    assert governor.row.level == 1
+    assert governor.hold_until == 39.0

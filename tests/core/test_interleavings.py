@@ -220,6 +220,11 @@ class Interleavings(RuleBasedStateMachine):
     def set_level(self, level: int | None, for_s: float | None) -> None:
         self.world.set_level(self.world.now, level, for_s)
 
+    @rule()
+    def sleep(self) -> None:
+        """The machine was asleep."""
+        self.feed(ev.Woke())
+
     @rule(capacity=st.sampled_from([CAPACITY, SMALLER, LARGER]))
     def reconfigure(self, capacity: tuple[int, int, int, int]) -> None:
         """Other settings hold, for the next daemon as well."""

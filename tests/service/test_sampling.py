@@ -59,8 +59,16 @@ class Lookout:
         self.answers.set()
         self.passed_on: list[Sample] = []
         sampler = Sampler(self._read, trio.current_time, run=self._run)
+        self.asleep_s = 0.0
         self.sampling = Sampling(
-            self.core, Config, sampler, trio.current_time, self._pass_on, triggers
+            self.core,
+            Config,
+            sampler,
+            trio.current_time,
+            self._pass_on,
+            triggers,
+            wake=lambda: self._feed(ev.Woke()),
+            asleep_s=lambda: self.asleep_s,
         )
         nursery.start_soon(self.sampling.run)
 
@@ -73,7 +81,10 @@ class Lookout:
 
     def _pass_on(self, sample: Sample) -> None:
         self.passed_on.append(sample)
-        self.core.handle(trio.current_time(), ev.Sampled(sample))
+        self._feed(ev.Sampled(sample))
+
+    def _feed(self, event: ev.Event) -> None:
+        self.core.handle(trio.current_time(), event)
 
     def hold(self) -> None:
         now = trio.current_time()
@@ -192,3 +203,20 @@ async def test_sensors_that_stay_silent_raise_the_level_until_they_answer(
     await at(1000)
     assert lookout.core.level.level == 0
     assert lookout.sampling.problems() == []
+
+
+async def test_a_machine_that_slept_settles_before_more_is_added_and_nothing_is_cut(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    lookout = Lookout(nursery, none)
+    lookout.hold()
+    await at(10)
+    lookout.asleep_s = 3600.0
+    await at(12)
+    core = lookout.core
+    core.handle(12.0, ev.Acquire(Caller(1, 2), Claim(Holder(2, 1))))
+    assert (core.pools["agents"].in_use, len(core.pools["agents"].waiters)) == (1, 1)
+    (place,) = core.pools["agents"].places(12.0)
+    assert place.reason.startswith("the machine has to settle")
+    core.handle(core.wakeup(), ev.TimePassed())
+    assert core.pools["agents"].in_use == 2

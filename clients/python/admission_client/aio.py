@@ -192,14 +192,20 @@ class Client:
 
     async def _connect(self) -> SocketStream:
         try:
-            return await anyio.connect_unix(self.path)
-        except OSError as problem:
+            return await self._open()
+        except Unreachable:
             if not self._autostart:
-                raise nobody_answers(self.path, problem) from None
+                raise
         # A thread, since starting a process and hearing that it serves blocks for a while.
         ready = await anyio.to_thread.run_sync(start_daemon, self.path)
         ready.close()
-        return await anyio.connect_unix(self.path)
+        return await self._open()
+
+    async def _open(self) -> SocketStream:
+        try:
+            return await anyio.connect_unix(self.path)
+        except OSError as problem:
+            raise nobody_answers(self.path, problem) from None
 
     async def _reconnect(self) -> None:
         """Connects again to a daemon that was there a moment ago."""

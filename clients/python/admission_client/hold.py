@@ -66,7 +66,7 @@ def run(words: list[str]) -> int:
     if isinstance(program, int):
         return program
     try:
-        options.task = options.task or os.path.basename(options.words[0])[:LABEL_CHARS_MAX]
+        options.task = options.task or _label(options.words[0])
         lease = _acquire(options, _fields(options, None, enclosing_lease()))
         os.environ.update(lease.environment())
         _report(lease, options.lease_fd)
@@ -75,6 +75,11 @@ def run(words: list[str]) -> int:
             raise
         print(f"admission: running without a lease: {problem}", file=sys.stderr)
     return _become(program, options.words)
+
+
+def _label(command: str) -> str:
+    """The command's name, as text: a file may have any bytes for one."""
+    return os.path.basename(command).encode(errors="replace").decode()[:LABEL_CHARS_MAX]
 
 
 def _fields(options: Options, pid: int | None, parent: int | None) -> Frame:
