@@ -48,6 +48,7 @@ class Connection:
         self._frames = Frames()
         self._backlog = bytearray()
         self._is_draining = False
+        self._is_deaf = False
         self._scope = trio.CancelScope()
 
     @property
@@ -61,7 +62,7 @@ class Connection:
     # --- out ------------------------------------------------------------------------------------
 
     def send(self, frame: Frame) -> None:
-        if self._scope.cancel_called:
+        if self._scope.cancel_called or self._is_deaf:
             return
         try:
             data = encode(frame)
@@ -84,8 +85,10 @@ class Connection:
         except BlockingIOError:
             return 0
         except OSError:
-            self.close()  # the client is gone; its reader will have noticed too
-            return 0
+            # The client is gone. What it sent before that is read all the same: it may take back
+            # what it asked for. Its reader will notice the end.
+            self._is_deaf = True
+            return len(data)
 
     def _say_last(self, code: str, message: str) -> None:
         """Why the connection ends, unless that would stand in the middle of another answer."""

@@ -50,6 +50,21 @@ async def test_a_waiting_acquire_blocks_no_other_request(serve: Open) -> None:
     assert (await client.answer(waiting))["ok"] is True
 
 
+async def test_a_client_that_is_gone_has_taken_back_what_it_asked_for(serve: Open) -> None:
+    """The lease would be its process's, which lives, and nobody would know of it."""
+    house = await serve()
+    client = await house.connect()
+    once = b"o" * 16
+    asked = {"id": 1, "op": "acquire", "bound": "process", "request": once}
+    more = [encode({"id": number, "op": "status"}) for number in range(2, 1000)]
+    taken_back = encode({"id": 1000, "op": "cancel", "request": once})
+    await client.send(b"".join([encode(asked), *more, taken_back]))
+    await client.close()
+    await until(lambda: house.lines == 0)
+    assert house.stage.core.ledger.granted == 1
+    assert house.held == 0
+
+
 async def test_many_requests_in_one_piece_are_answered_in_order(serve: Open) -> None:
     house = await serve()
     client = await house.connect()

@@ -193,4 +193,6 @@ def test_within_a_real_limit_the_machine_s_size_means_nothing() -> None:
     assert looked.returncode == 0, looked.stderr
     before_pct, after_pct, total_bytes = map(float, looked.stdout.split(maxsplit=3)[:3])
     assert total_bytes == 400 * MIB
-    assert 45 < after_pct - before_pct < 55
+    # Half of it is taken, and a little more by the interpreter, of which nobody knows how much.
+    assert before_pct < 25
+    assert 50 <= after_pct < 65
