@@ -25,7 +25,6 @@ LIVES: dict[State, frozenset[State]] = {
 }
 
 HOLD_TIMES_KEPT = 30
-YIELDED = State.YIELDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class Pool:
 
     @property
     def in_use(self) -> int:
-        return sum([one.claim.weight for one in self.leases.values() if one.state is not YIELDED])
+        return sum([lease.claim.weight for lease in self.leases.values() if lease.is_out])
 
     @property
     def overcommitted(self) -> int:

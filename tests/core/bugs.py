@@ -32,6 +32,8 @@ def bug(name: str, file: str, before: str, after: str) -> Bug:
     return Bug(name, (Edit(file, before, after),))
 
 
+IN_USE = "    def in_use(self) -> int:\n"
+
 WHO_IS_SERVED = (
     bug(
         "a cancelled front waiter wakes nobody",
@@ -90,17 +92,18 @@ WHO_IS_SERVED = (
                 "        self.last_grant_at = -inf\n",
                 "        self.last_grant_at = -inf\n        self.counted = 0\n",
             ),
+            Edit("pool.py", IN_USE, f"{IN_USE}        return self.counted\n"),
             Edit(
                 "pool.py",
-                "return sum(lease.claim.weight for lease in self.leases.values() if lease.is_out)",
-                "return self.counted",
+                "        self.leases[lease.id] = moved\n",
+                "        self.leases[lease.id] = moved\n"
+                "        if state is State.YIELDED:\n"
+                "            self.counted -= lease.claim.weight\n",
             ),
             Edit(
                 "pool.py",
-                "        if state is State.ENDED:\n",
-                "        if state in (State.ENDED, State.YIELDED):\n"
-                "            self.counted -= lease.claim.weight\n"
-                "        if state is State.ENDED:\n",
+                "        del self.leases[lease.id]\n",
+                "        del self.leases[lease.id]\n        self.counted -= lease.claim.weight\n",
             ),
             Edit(
                 "ledger.py",
@@ -207,9 +210,9 @@ WHO_COMES_BACK = (
     ),
     bug(
         "a yielded lease is still counted",
-        "leases.py",
-        "return self.state is State.HELD or self.state is State.DETACHED",
-        "return self.state is not State.ENDED",
+        "pool.py",
+        IN_USE,
+        f"{IN_USE}        return sum(one.claim.weight for one in self.leases.values())\n",
     ),
     bug(
         "a lease is regained without waiting",
@@ -242,9 +245,10 @@ WHAT_SURVIVES = (
     ),
     bug(
         "detached leases are not counted after a restart",
-        "leases.py",
-        "return self.state is State.HELD or self.state is State.DETACHED",
-        "return self.state is State.HELD",
+        "pool.py",
+        IN_USE,
+        f"{IN_USE}        held = [one for one in self.leases.values() if one.state is State.HELD]\n"
+        "        return sum(one.claim.weight for one in held)\n",
     ),
     bug(
         "a newcomer is granted before old waiters returned",
