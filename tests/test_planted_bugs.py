@@ -6,7 +6,7 @@ import pytest
 
 from tests.core.bugs import BUGS, Bug
 
-CORE = Path(__file__).resolve().parents[2] / "admission" / "core"
+CORE = Path(__file__).resolve().parents[1] / "admission" / "core"
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
