@@ -66,9 +66,14 @@ class Store:
 
     def write(self, rows: Sequence[Row]) -> None:
         """All of these rows, or none."""
+        by_statement: dict[str, dict[object, tuple[object, ...]]] = {}
+        for number, (statement, values) in enumerate(rows):
+            # A lease is written whole each time, so of several only the last one counts.
+            key = values[:2] if statement == UPSERT_LEASE else number
+            by_statement.setdefault(statement, {})[key] = (self._boot, *values)
         with transaction(self._connection):
-            for statement, values in rows:
-                self._connection.execute(statement, (self._boot, *values))
+            for statement, several in by_statement.items():
+                self._connection.executemany(statement, several.values())
 
     def thin(self, now: float) -> bool:
         """One small step towards the size to keep; whether there is more to be done.
