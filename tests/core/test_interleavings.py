@@ -2,6 +2,7 @@
 between any two effects. The witness in `tests.core.invariants` checks every step of each.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
@@ -59,10 +60,10 @@ class Interleavings(RuleBasedStateMachine):
     def feed(self, event: ev.Event) -> None:
         self.world.feed(self.world.now, event)
 
-    def lease(self, which: int, *states: State) -> Lease | None:
-        """Any lease in one of these states, or in any where none is given."""
+    def lease(self, which: int, wanted: Callable[[Lease], object] | None = None) -> Lease | None:
+        """Any lease, or any that is wanted."""
         leases = [one for pool in self.world.core.pools.values() for one in pool.leases.values()]
-        leases = [one for one in leases if not states or one.state in states]
+        leases = [one for one in leases if wanted is None or wanted(one)]
         return leases[which % len(leases)] if leases else None
 
     # --- clients ----------------------------------------------------------------------------------
@@ -108,11 +109,12 @@ class Interleavings(RuleBasedStateMachine):
         holders = tuple(self.clients[one].holder for one in above or ())
         self.feed(ev.Acquire(caller, claim, wait_s, parent, holders))
 
-    @rule(who=WHO)
-    def acquire_plainly(self, who: int) -> None:
+    @rule(who=WHO, ttl_s=st.sampled_from([None, None, 3.0]))
+    def acquire_plainly(self, who: int, ttl_s: float | None) -> None:
         """As most do: one unit, for as long as it takes, and to be repeated if need be."""
         number = len(self.claims)
-        claim = Claim(self.clients[who].holder, request=number.to_bytes(16, "big"))
+        request = number.to_bytes(16, "big")
+        claim = Claim(self.clients[who].holder, ttl_s=ttl_s, request=request)
         caller = self.caller(who)
         self.claims.append(claim)
         self.asked.append(caller)
@@ -149,9 +151,9 @@ class Interleavings(RuleBasedStateMachine):
         if lease := self.lease(which):
             self.feed(ev.Release(self.caller(who), lease.id, (self.clients[who].holder,)))
 
-    @rule(who=WHO, which=WHICH)
-    def renew(self, who: int, which: int) -> None:
-        if lease := self.lease(which):
+    @rule(who=WHO, which=WHICH, has_ttl=st.sampled_from([True, True, True, False]))
+    def renew(self, who: int, which: int, has_ttl: bool) -> None:
+        if lease := self.lease(which, (lambda lease: lease.claim.ttl_s) if has_ttl else None):
             self.feed(ev.Renew(self.caller(who), lease.id))
 
     @rule(who=WHO, which=WHICH)
@@ -161,7 +163,8 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(who=WHO, which=WHICH, wait_s=WAIT_S, is_yielded=st.booleans())
     def regain(self, who: int, which: int, wait_s: float | None, is_yielded: bool) -> None:
-        if lease := self.lease(which, *([State.YIELDED] if is_yielded else [])):
+        yielded = (lambda lease: lease.state is State.YIELDED) if is_yielded else None
+        if lease := self.lease(which, yielded):
             caller = self.caller(who)
             self.asked.append(caller)
             self.feed(ev.Regain(caller, lease.id, wait_s))
@@ -206,7 +209,7 @@ class Interleavings(RuleBasedStateMachine):
         if due_at < inf:
             self.world.pass_time(max(due_at, self.world.now))
 
-    @rule(late_s=st.sampled_from([0.25, 0.5, 1.0, 4.0, 11.0]))
+    @rule(late_s=st.sampled_from([0.25, 0.5, 1.0, 2.0, 4.0, 11.0]))
     def be_late(self, late_s: float) -> None:
         """Time passes, and the daemon has not looked at its clock yet."""
         self.world.now += late_s
