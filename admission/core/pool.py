@@ -162,10 +162,10 @@ class Pool:
 
     # --- the leases -----------------------------------------------------------------------------
 
-    def move(self, lease: Lease, state: State, **changes: object) -> Lease:
+    def move(self, lease: Lease, state: State) -> Lease:
         """The lease in its next state, which the table `LIVES` allows."""
         assert state in LIVES[lease.state], f"lease {lease.id}: {lease.state} can't be {state}"
-        moved = replace(lease, state=state, **changes)  # type: ignore[arg-type]
+        moved = replace(lease, state=state)
         self.leases[lease.id] = moved
         return moved
 
