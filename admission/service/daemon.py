@@ -5,7 +5,7 @@ Nobody else changes a lease. `feed` is one step and never awaits, so no two step
 
 import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from math import inf
 
@@ -18,7 +18,7 @@ from admission.core.sample import Sample
 from admission.protocol import BadConfiguration, Frame
 from admission.service.config import Config, load
 from admission.service.history.recorder import History
-from admission.service.holders import Exit, Gone, exit_of
+from admission.service.holders import Exit, exit_of
 from admission.service.journal import Journal
 from admission.service.metrics import metrics_map
 from admission.service.sampler import Sampler
@@ -26,6 +26,7 @@ from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
 from admission.service.telling import Line, Places, Watchers
 from admission.service.views import level_map, record_map, sample_map, status_map, told_map
+from admission.service.vigil import Vigil
 from admission.service.workspaces import Workspaces
 
 JOURNAL_RETRY_S = 1.0
@@ -66,7 +67,6 @@ class Daemon:
         self.started_at = clock()
         self.level_since = clock()
         self._journal = journal
-        self._watch_exit = watch_exit
         self.sensors = sensors or Sensors()
         self.workspaces = workspaces or Workspaces()
         self._history = history
@@ -90,9 +90,9 @@ class Daemon:
         self._is_stopping = False
         self._rearmed = trio.Event()
         self._journal_failed = trio.Event()
-        self._exits: dict[Holder, trio.CancelScope] = {}
-        self._peers: Counter[Holder] = Counter()
-        self._nursery: trio.Nursery | None = None
+        self._vigil = Vigil(
+            lambda holder: self.feed(ev.HolderExited(holder)), core.needs, watch_exit
+        )
 
     def stop(self) -> None:
         """From now on nothing ends a lease: they are the next daemon's, by the journal."""
@@ -129,9 +129,9 @@ class Daemon:
                         return
                     self._publish(record)
                 case ev.Watch(holder):
-                    self._watch(holder)
+                    self._vigil.watch(holder)
                 case ev.Unwatch(holder):
-                    self._unwatch(holder)
+                    self._vigil.unwatch(holder)
                 case _:
                     self._tell(effect)
 
@@ -243,46 +243,15 @@ class Daemon:
 
     def add_line(self, line: Line) -> None:
         self.lines[line.number] = line
-        self._peers[line.peer.holder] += 1
+        self._vigil.add_peer(line.peer.holder)
 
     def remove_line(self, line: Line) -> None:
         """The connection is closed: what hangs on it ends."""
         del self.lines[line.number]
         self.watchers.remove_line(line.number)
-        self._peers[line.peer.holder] -= 1
-        if not self._peers[line.peer.holder]:
-            del self._peers[line.peer.holder]
+        self._vigil.remove_peer(line.peer.holder)
         self.feed(ev.ConnectionClosed(line.number))
-        self._unwatch(line.peer.holder)
-
-    def _watch(self, holder: Holder) -> None:
-        if holder in self._exits:
-            return
-        try:
-            exit_ = self._watch_exit(holder)
-        except Gone:
-            self._inbox.append(ev.HolderExited(holder))
-            return
-        assert self._nursery is not None
-        scope = self._exits[holder] = trio.CancelScope()
-        self._nursery.start_soon(self._await_exit, holder, exit_, scope)
-
-    async def _await_exit(self, holder: Holder, exit_: Exit, scope: trio.CancelScope) -> None:
-        with scope:
-            try:
-                await exit_.wait()
-            finally:
-                exit_.close()
-        if not scope.cancelled_caught:
-            self._exits.pop(holder, None)
-            self.feed(ev.HolderExited(holder))
-
-    def _unwatch(self, holder: Holder) -> None:
-        """Stops watching, unless somebody will want it again soon: a client that is connected
-        takes one lease after the other.
-        """
-        if holder in self._exits and not self._peers[holder] and not self.core.needs(holder):
-            self._exits.pop(holder).cancel()
+        self._vigil.unwatch(line.peer.holder)
 
     # --- what goes on all the time --------------------------------------------------------------
 
@@ -294,7 +263,7 @@ class Daemon:
     ) -> None:
         """Takes over from an earlier daemon, says so, then keeps time until cancelled."""
         async with trio.open_nursery() as nursery:
-            self._nursery = nursery
+            self._vigil.begin(nursery)
             if self._history is not None:
                 await nursery.start(self._history.run)
             self.feed(ev.Restarted(tuple(records), living))
