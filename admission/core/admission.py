@@ -192,14 +192,16 @@ class Admission:
     # --- requests -------------------------------------------------------------------------------
 
     def _acquire(self, now: float, event: ev.Acquire) -> None:
-        known = self.ledger.of(event.claim.request) if event.claim.request else []
-        if known:
+        claim = event.claim
+        known = self.ledger.of(claim.request) if claim.request else []
+        # Another user's request of the same id is another request.
+        if known := [one for one in known if one.claim.uid == claim.uid]:
             self._repeat(now, event, known[0])
             return
-        pool = self.pools.get(event.claim.pool)
+        pool = self.pools.get(claim.pool)
         if pool is None:
             names = ", ".join(self.pools)
-            asked = "".join(char if char.isprintable() else "?" for char in event.claim.pool)
+            asked = "".join(char if char.isprintable() else "?" for char in claim.pool)
             message = f'there is no pool "{asked}"; the pools are {names}'
             self.ledger.refuse(event.caller, "unknown_pool", message)
         elif shared := self._enclosing_lease(event):
@@ -207,7 +209,7 @@ class Admission:
         elif refusal := refusal_of(event, pool, self.ledger, self.limits):
             self.ledger.refuse(event.caller, *refusal)
         else:
-            self._enqueue(now, pool, event.claim, event.caller, event.wait_s)
+            self._enqueue(now, pool, claim, event.caller, event.wait_s)
 
     def _enclosing_lease(self, event: ev.Acquire) -> Lease | None:
         """The lease that the asking process already runs under, so it need not wait behind itself.
@@ -278,6 +280,7 @@ class Admission:
         """Whatever became of the request, it holds nothing afterwards: also if it was granted."""
         by_id = Caller(event.caller.connection, event.id or 0)
         found = self.ledger.of(by_id if event.request is None else event.request)
+        found = [one for one in found if event.uid in (None, one.claim.uid)]
         for one in found:
             if isinstance(one, Lease):
                 self.ledger.end(now, one, Reason.RELEASED)

@@ -32,11 +32,15 @@ class Acquire:
 
 @value
 class Cancel:
-    """A client no longer wants what it asked for: by its request id, or by its message's id."""
+    """A client no longer wants what it asked for: by its request id, or by its message's id.
+
+    `uid`: only what is this user's; None: whoever's it is.
+    """
 
     caller: Caller
     request: bytes | None = None
     id: int | None = None
+    uid: int | None = None
 
 
 @value

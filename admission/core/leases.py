@@ -56,6 +56,11 @@ class Holder:
     start_ticks: int
 
 
+# Whoever can't be seen from here, as in another PID namespace: nobody's PID, and all of them alike.
+# Nothing waits for its end, and it may hold connection-bound leases only.
+UNSEEN = Holder(0, 0)
+
+
 @value
 class Caller:
     """Where an answer goes: the connection, and the id that the client gave its request."""
@@ -66,7 +71,10 @@ class Caller:
 
 @value
 class Claim:
-    """What is asked for, the same from the request through the queue to the lease's end."""
+    """What is asked for, the same from the request through the queue to the lease's end.
+
+    `uid`: the user it belongs to; a request id is known to that user alone.
+    """
 
     holder: Holder
     pool: str = "agents"
@@ -78,6 +86,7 @@ class Claim:
     ttl_s: float | None = None
     request: bytes | None = None
     secret: bytes = b""
+    uid: int = 0
 
 
 @value

@@ -203,6 +203,24 @@ WHO_COMES_BACK = (
         "        if known.claim.holder.pid != event.claim.holder.pid:\n",
     ),
     bug(
+        "a request id serves every user who knows it",
+        "admission.py",
+        "        if known := [one for one in known if one.claim.uid == claim.uid]:\n",
+        "        if known:\n",
+    ),
+    bug(
+        "anybody cancels a request by its id",
+        "admission.py",
+        "if event.uid in (None, one.claim.uid)]",
+        "if event.caller]",
+    ),
+    bug(
+        "one user fills the queue",
+        "limits.py",
+        "    if mine < limits.share(uid, limits.waiters_max, len(uids) - mine):\n",
+        "    if mine < limits.waiters_max:\n",
+    ),
+    bug(
         "the environment alone shares a lease",
         "admission.py",
         "        return next((out[holder] for holder in event.ancestors if holder in out), None)\n",

@@ -79,6 +79,7 @@ def _befall(
 def _acquire(books: Books, now: float, event: ev.Acquire) -> None:
     caller, claim = event.caller, event.claim
     known = [one for one in books.all() if claim.request and one.claim.request == claim.request]
+    known = [one for one in known if one.claim.uid == claim.uid]
     if known:
         _repeat(books, now, event, known[0])
     elif claim.pool not in books.specs:
@@ -87,7 +88,7 @@ def _acquire(books: Books, now: float, event: ev.Acquire) -> None:
         books.chains.append([ev.Told(caller, shared, shared=True)])
     elif claim.weight > max(books.specs[claim.pool].capacity):
         books.chains.append([ev.Refused(caller, "impossible", "")])
-    elif _is_crowded(books, caller.connection):
+    elif _is_crowded(books, caller.connection, claim.uid):
         books.chains.append([ev.Refused(caller, "queue_full", "")])
     else:
         _arrive(books, now, claim, caller, event.wait_s)
@@ -106,12 +107,20 @@ def _enclosing(books: Books, event: ev.Acquire) -> Lease | None:
     return None
 
 
-def _is_crowded(books: Books, connection: int) -> bool:
+def _is_crowded(books: Books, connection: int, uid: int) -> bool:
     mine = [one for one in books.waiters.values() if is_of(connection, one)]
     return (
         len(books.waiters) >= books.limits.waiters_max
         or len(mine) >= books.limits.waiters_per_connection_max
+        or _has_its_share(books, uid)
     )
+
+
+def _has_its_share(books: Books, uid: int) -> bool:
+    limits = books.limits
+    own = sum(one.claim.uid == uid for one in books.waiters.values())
+    left = limits.waiters_max - (len(books.waiters) - own)
+    return uid not in limits.unshared and own >= max(1, left * limits.user_share_pct // 100)
 
 
 def _arrive(
@@ -170,6 +179,7 @@ def _come_back(
 def _cancel(books: Books, event: ev.Cancel) -> None:
     if event.request is not None:
         found = [one for one in books.all() if one.claim.request == event.request]
+        found = [one for one in found if event.uid is None or one.claim.uid == event.uid]
     else:
         asked_as = Caller(event.caller.connection, event.id or 0)
         found = [one for one in books.all() if one.caller == asked_as]

@@ -3,7 +3,7 @@
 import pytest
 
 from admission.core import events as ev
-from admission.core.leases import Bound, Caller, Claim, Holder
+from admission.core.leases import UNSEEN, Bound, Caller, Claim, Holder
 from admission.core.limits import Limits
 from tests.core.worlds import ANN, ANN_AGAIN, BEN, CAT, World, agents, spec
 
@@ -219,3 +219,51 @@ def test_a_message_id_is_its_connections_own() -> None:
     world.cancel(1.0, mine)
     assert not world.is_held(mine)
     assert world.is_held(Caller(2, 5))
+
+
+def test_another_users_request_of_the_same_id_is_another_request() -> None:
+    world = World(agents(2))
+    mine = world.acquire(0.0, Claim(ANN, request=b"r", uid=1))
+    theirs = world.acquire(1.0, Claim(BEN, request=b"r", uid=2))
+    assert world.lease(mine) != world.lease(theirs)
+    again = world.acquire(2.0, Claim(ANN, request=b"r", uid=1), connection=9)
+    assert world.lease(again).id == world.lease(mine).id
+
+
+def test_a_user_cancels_only_what_is_his_and_the_operator_whatever_has_the_id() -> None:
+    world = World(agents(3))
+    mine = world.acquire(0.0, Claim(ANN, request=b"r", uid=1))
+    theirs = world.acquire(0.0, Claim(BEN, request=b"r", uid=2))
+    answers = [world.cancel_request(1.0, b"r", 9, uid=uid) for uid in (3, 1, 1)]
+    assert [getattr(answer, "found", None) for answer in answers] == [False, True, False]
+    assert not world.is_held(mine)
+    assert world.is_held(theirs)
+    world.cancel_request(2.0, b"r", 9)
+    assert world.core.ledger.held == 0
+
+
+def test_those_who_can_not_be_seen_are_told_apart_by_what_they_know() -> None:
+    """Of another PID namespace: all of them have the one holder that is nobody."""
+    world = World(agents(3))
+    mine = world.acquire(0.0, Claim(UNSEEN, request=b"r", secret=b"s"), connection=1)
+    other = world.acquire(0.0, Claim(UNSEEN, request=b"q", secret=b"t"), connection=2)
+    again = world.acquire(1.0, Claim(UNSEEN, request=b"r"), connection=3)
+    assert world.lease(again).id == world.lease(mine).id
+    world.close(2.0, 2)
+    assert not world.is_held(other)
+    assert world.core.ledger.held == 1
+    world.close(2.0, 3)
+    assert world.core.ledger.held == 0
+
+
+def test_who_can_not_be_seen_comes_back_after_a_restart() -> None:
+    world = World(agents(2))
+    world.acquire(0.0, Claim(UNSEEN, request=b"r", secret=b"s"), connection=1)
+    number = world.core.ledger.last_lease
+    world.restart(1.0)
+    assert world.core.ledger.held == 1
+    again = world.acquire(2.0, Claim(UNSEEN, request=b"r"), connection=2)
+    assert world.lease(again).id == number
+    world.restart(3.0)
+    world.pass_time(30.0)
+    assert world.core.ledger.held == 0, "nobody came"

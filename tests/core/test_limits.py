@@ -88,3 +88,36 @@ def test_regaining_is_no_newcomers_wait_and_no_limit_stops_it() -> None:
     world.acquire(0.0, Claim(BEN))
     world.acquire(0.0, Claim(CAT))
     assert world.is_waiting(world.regain(1.0, yielded))
+
+
+def waits_of(world: World, uid: int, how_many: int) -> list[Caller]:
+    """So many requests of one user's, each of a process and a connection of its own."""
+    pids = [uid * 1000 + number for number in range(how_many)]
+    return [world.acquire(0.0, Claim(Holder(pid, 1), uid=uid)) for pid in pids]
+
+
+def test_no_user_takes_more_than_a_share_of_what_the_others_leave() -> None:
+    world = full_world(Limits(waiters_max=8, user_share_pct=50))
+    for uid, most in ((1, 4), (2, 2), (3, 1)):
+        *fit, one_more = waits_of(world, uid, most + 1)
+        assert all(world.is_waiting(asked) for asked in fit), uid
+        assert world.refusal(one_more) == "queue_full"
+    assert "4 of your requests wait already" in message(world, waits_of(world, 1, 1)[0])
+    assert world.is_waiting(waits_of(world, 4, 1)[0]), "where there is room, one is everybody's"
+    assert message(world, waits_of(world, 5, 1)[0]).startswith("8 wait already")
+
+
+def test_the_share_grows_again_as_the_others_leave() -> None:
+    world = full_world(Limits(waiters_max=8, user_share_pct=50))
+    *others, _ = waits_of(world, 1, 5)
+    *_, refused = waits_of(world, 2, 3)
+    assert world.refusal(refused) == "queue_full"
+    for asked in others:
+        world.cancel(1.0, asked)
+    assert [world.is_waiting(asked) for asked in waits_of(world, 3, 3)] == [True] * 3
+
+
+def test_the_operators_are_held_by_the_limit_alone() -> None:
+    world = full_world(Limits(waiters_max=4, user_share_pct=50, unshared=frozenset({7})))
+    assert [world.is_waiting(asked) for asked in waits_of(world, 7, 4)] == [True] * 4
+    assert message(world, waits_of(world, 7, 1)[0]).startswith("4 wait already")

@@ -219,9 +219,11 @@ class World:
         self.feed(now, ev.Cancel(caller, id=asked.id))
         return self.answer(caller)
 
-    def cancel_request(self, now: float, request: bytes, connection: int) -> ev.Answer:
+    def cancel_request(
+        self, now: float, request: bytes, connection: int, uid: int | None = None
+    ) -> ev.Answer:
         caller = self.caller(connection)
-        self.feed(now, ev.Cancel(caller, request))
+        self.feed(now, ev.Cancel(caller, request, uid=uid))
         return self.answer(caller)
 
     def release(self, now: float, asked: Caller) -> ev.Answer:
