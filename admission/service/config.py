@@ -14,10 +14,12 @@ from admission.core.legs import Legs
 from admission.core.levels import LEVELS, Level, Levels, PoolSpec, pools_of
 from admission.core.limits import Limits
 from admission.protocol import LABEL_CHARS_MAX, BadConfiguration, throttle_disabled_by
+from admission.service.access import Access, access_for
 from admission.service.config_file import (
     MIB,
     BudgetTable,
     LevelTable,
+    LimitsTable,
     ThrottleTable,
     read_file,
     read_pool,
@@ -47,6 +49,7 @@ class Config:
     connections_max: int = 1024
     unanswered_bytes_max: int = 256 * 1024
     first_frame_s: float = 10.0
+    access: Access = field(default_factory=Access)
 
     @property
     def levels(self) -> Levels:
@@ -98,18 +101,27 @@ def parse(text: str, path: str) -> Config:
     """The configuration in this TOML text; `path` is for messages."""
     file = read_file(text, path)
     throttle, limits = file.throttle, file.limits
+    access = access_for(file.access.group, f"{path}, [access]")
     levels = _levels_by_thresholds(_levels(throttle.levels, path), throttle, path)
     return Config(
         throttle=_throttle(throttle, levels),
         pools=_pools(file.pools, levels, path),
-        core_limits=Limits(limits.waiters, limits.waiters_per_connection, limits.grace_s),
+        core_limits=_core_limits(limits, access),
         interval_s=throttle.interval_s,
         fast_interval_s=min(throttle.fast_interval_s, throttle.interval_s),
         workspaces=tuple(throttle.workspaces),
         connections_max=limits.connections,
         unanswered_bytes_max=limits.unanswered_bytes,
         first_frame_s=limits.first_frame_s,
+        access=access,
     )
+
+
+def _core_limits(table: LimitsTable, access: Access) -> Limits:
+    limits = Limits(table.waiters, table.waiters_per_connection, table.grace_s)
+    if access.gid is None:
+        return limits
+    return replace(limits, user_share_pct=table.user_share_pct, unshared=access.operators)
 
 
 def _throttle(table: ThrottleTable, levels: Levels) -> Throttle:

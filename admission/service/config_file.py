@@ -96,6 +96,13 @@ class LimitsTable(Struct, forbid_unknown_fields=True):
     unanswered_bytes: Annotated[int, Meta(ge=65_540)] = 256 * 1024
     first_frame_s: Seconds = 10.0
     grace_s: Seconds = 10.0
+    user_share_pct: Annotated[float, Meta(gt=0, le=100)] = 50.0
+
+
+class AccessTable(Struct, forbid_unknown_fields=True):
+    """`[access]`; `service.access` explains it."""
+
+    group: str | None = None
 
 
 class File(Struct, forbid_unknown_fields=True):
@@ -103,6 +110,7 @@ class File(Struct, forbid_unknown_fields=True):
     # Each is a `PoolTable`, read by itself: of a wrong one, msgspec would not say which it is.
     pools: dict[str, object] = {}
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
+    access: AccessTable = msgspec.field(default_factory=AccessTable)
 
 
 def read_file(text: str, path: str) -> File:
@@ -167,6 +175,7 @@ def _known_keys(at: str) -> list[str]:
         (r"\.throttle\.levels\[.*\]", LevelTable),
         (r"\.pools\..*", PoolTable),
         (r"\.limits", LimitsTable),
+        (r"\.access", AccessTable),
     ]
     return [
         key for place, kind in by_place if re.fullmatch(place, at) for key in kind.__struct_fields__

@@ -6,7 +6,6 @@ socket does not take is kept, up to a limit, and sent by a task that lives until
 
 import errno
 import logging
-import os
 import socket
 from contextlib import suppress
 from itertools import count
@@ -17,7 +16,8 @@ import trio
 from admission.protocol import AdmissionError, BadFrame, Frame, Frames, encode
 from admission.service.daemon import Daemon
 from admission.service.dispatch import dispatch
-from admission.service.holders import Gone, Peer, peer_of
+from admission.service.holders import Gone
+from admission.service.peers import Peer, peer_of
 
 # Small, so that one who sends much takes turns with the others.
 READ_BYTES = 4096
@@ -183,21 +183,32 @@ async def _accept(listener: socket.socket) -> socket.socket:
             # Else that one client went away before it was served.
 
 
+def _refusal_of(peer: Peer, daemon: Daemon) -> tuple[str, str] | None:
+    """Why this one is not let in: a code and a message. None where it is."""
+    if not daemon.access.lets_in(peer):
+        return "not_permitted", daemon.access.said_to_strangers()
+    limit, taken = daemon.config.connections_max, len(daemon.lines)
+    if taken >= limit:
+        message = f"{limit} connections are open, and that is the limit; close some of yours"
+        return "too_many_connections", message
+    if peer.uid not in daemon.access.operators:
+        mine = sum(line.peer.uid == peer.uid for line in daemon.lines.values())
+        if mine >= daemon.config.core_limits.share(peer.uid, limit, taken - mine):
+            message = f"you have {mine} connections open, and that is your share; close some"
+            return "too_many_connections", message
+    return None
+
+
 def _greet(
     number: int, sock: socket.socket, daemon: Daemon, nursery: trio.Nursery
 ) -> Connection | None:
     """The connection, or None where this client can't be served, which it is told."""
     sock.setblocking(False)
-    limit = daemon.config.connections_max
     refusal: tuple[str, str] | None = None
     try:
         peer = peer_of(sock)
-        if peer.uid not in (0, os.getuid()):
-            refusal = "not_permitted", "this daemon serves the user it runs as and no other"
-        elif len(daemon.lines) >= limit:
-            message = f"{limit} connections are open, and that is the limit; close some of yours"
-            refusal = "too_many_connections", message
-        else:
+        refusal = _refusal_of(peer, daemon)
+        if refusal is None:
             return Connection(number, sock, peer, daemon, nursery)
     except Gone:
         pass

@@ -16,6 +16,7 @@ from admission.core.admission import Admission
 from admission.core.leases import Holder
 from admission.core.sample import Sample
 from admission.protocol import BadConfiguration, Frame
+from admission.service.access import OPERATOR, Viewer
 from admission.service.config import Config, load
 from admission.service.history.recorder import History
 from admission.service.holders import Exit, exit_of
@@ -25,7 +26,14 @@ from admission.service.sampler import Sampler
 from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
 from admission.service.telling import Line, Places, Watchers
-from admission.service.views import level_map, record_map, sample_map, status_map, told_map
+from admission.service.views import (
+    claim_of,
+    level_map,
+    record_map,
+    sample_map,
+    status_map,
+    told_map,
+)
 from admission.service.vigil import Vigil
 from admission.service.workspaces import Workspaces
 
@@ -63,7 +71,10 @@ class Daemon:
         self.config = config
         self.clock = clock
         self.lines: dict[int, Line] = {}
-        self.watchers = Watchers()
+        # As it was at the start, as are the modes of the socket.
+        self.access = config.access
+        self.watchers = Watchers(self.access)
+        self.watchers.limits = config.core_limits
         self.started_at = clock()
         self.level_since = clock()
         self._journal = journal
@@ -142,9 +153,13 @@ class Daemon:
     def _tell(self, effect: ev.Answer) -> None:
         """Sends an answer to whoever asked, if that connection is still there."""
         body: Frame
+        line = self.lines.get(effect.caller.connection)
+        if line is None:
+            return
         match effect:
             case ev.Told():
-                body = {"ok": True, **told_map(effect, self.core.level)}
+                told = told_map(effect, self.core.level)
+                body = {"ok": True, **self.access.viewer(line.peer).row(effect.lease.claim, told)}
             case ev.ToldLevel():
                 body = {"ok": True, **level_map(self.core.level)}
             case ev.Done(found=found):
@@ -153,9 +168,7 @@ class Daemon:
                 body = {"ok": False, "error": {"code": code, "message": message}}
             case ev.LeaseEnded(lease=lease, reason=reason):
                 body = {"event": "revoked", "lease": lease, "reason": reason.value}
-        line = self.lines.get(effect.caller.connection)
-        if line is not None:
-            line.send({"id": effect.caller.id, **body})
+        line.send({"id": effect.caller.id, **body})
 
     def _note_unwritten(self, rest: list[ev.Effect]) -> bool:
         """A record could not be written. True where it was a promise, which is then taken back."""
@@ -183,7 +196,7 @@ class Daemon:
         if self._history is not None:
             self._history.note_record(record)
         if self.watchers and (news := record_map(record, self.core.level, now)):
-            self.watchers.publish(*news)
+            self.watchers.publish(*news, claim_of(record))
 
     def _log_level(self, record: ev.LevelChanged) -> None:
         self.level_since = self.clock()
@@ -192,19 +205,21 @@ class Daemon:
 
     # --- what can be asked ----------------------------------------------------------------------
 
-    def status(self) -> Frame:
+    def status(self, viewer: Viewer = OPERATOR) -> Frame:
         now = self.clock()
         return {
             **status_map(self.core, now),
             "level_since_s": round(now - self.level_since, 3),
             "uptime_s": round(now - self.started_at, 3),
-            "degraded": self._degraded(),
+            "degraded": self._degraded(viewer),
         }
 
-    def _degraded(self) -> list[str]:
+    def _degraded(self, viewer: Viewer) -> list[str]:
         sample = self.core.governor.sample
         found = [] if sample is None else list(sample.failed)
-        found += self._sampling.problems() + self.workspaces.problems()
+        found += self._sampling.problems()
+        if viewer.sees_all:  # these name folders
+            found += self.workspaces.problems()
         if self._history is not None:
             found += self._history.problems()
         if not self.config.throttle.is_on:
@@ -229,7 +244,7 @@ class Daemon:
             raise
         self._bad_config = None
         self.config = config
-        self.core.limits = config.core_limits
+        self.core.limits = self.watchers.limits = config.core_limits
         self.feed(ev.Configured(config.throttle, config.pools))
         self._sampling.hurry()
         log.info("the configuration was read anew")

@@ -6,7 +6,7 @@ from functools import partial
 
 from admission import __version__
 from admission.core import events as ev
-from admission.core.leases import Bound, Caller, Claim, Class, Holder
+from admission.core.leases import UNSEEN, Bound, Caller, Claim, Class, Holder
 from admission.protocol import (
     VERSION,
     AdmissionError,
@@ -19,7 +19,7 @@ from admission.protocol import (
 from admission.service import requests as rq
 from admission.service.daemon import Daemon
 from admission.service.explaining import explain_map
-from admission.service.holders import ancestors, identify, owner_uid
+from admission.service.holders import ancestors, identify, numbers_below, owner_uid
 from admission.service.telling import Line
 from admission.service.views import Wanted, leases_map, level_event, level_map
 
@@ -32,6 +32,7 @@ def dispatch(daemon: Daemon, line: Line, frame: Frame) -> None:
     try:
         message_id = rq.message_id(frame)
         request = rq.parse(frame)
+        daemon.access.check(line.peer, request, daemon.core.ledger.lease)
         caller = Caller(line.number, message_id)
         event = _looked_up(daemon, line, caller, request)
         if event is not None:
@@ -75,7 +76,8 @@ def _event(daemon: Daemon, line: Line, caller: Caller, request: rq.Request) -> e
         case rq.CancelRequest(request=by_request, target=target):
             if by_request is None and target is None:
                 raise BadRequest('cancel: name what to cancel by "request" or by "target"')
-            return ev.Cancel(caller, by_request, target)
+            uid = None if daemon.access.viewer(line.peer).sees_all else line.peer.uid
+            return ev.Cancel(caller, by_request, target, uid)
         case rq.ReleaseRequest(lease=lease):
             return ev.Release(caller, lease, _above(daemon, line, lease))
         case rq.RenewRequest(lease=lease):
@@ -86,7 +88,7 @@ def _event(daemon: Daemon, line: Line, caller: Caller, request: rq.Request) -> e
             return ev.Regain(caller, lease, wait_s)
         case rq.ResumeRequest(lease=lease, secret=secret):
             return ev.Resume(caller, lease, _secret(secret))
-        case rq.LevelRequest() if request.off or request.auto or request.set is not None:
+        case rq.LevelRequest() if request.is_change:
             level = None if request.auto else request.set or 0
             return ev.SetLevel(caller, level, request.for_s, is_off=request.off)
         case _:
@@ -101,32 +103,49 @@ def _secret(text: str) -> bytes:
 
 
 def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acquire:
+    holder, uid = _holder(line, request.pid)
+    bound = Bound(request.bound)
+    if holder == UNSEEN and bound is not Bound.CONNECTION:
+        raise NotPermitted(
+            f"acquire: your process can't be seen from here, as it is in another PID namespace "
+            f"(such as a container's), so no lease can end with it; bind it to the connection: "
+            f'--hold connection, or bound="{Bound.CONNECTION}"'
+        )
     claim = Claim(
-        holder=_holder(line, request.pid),
+        holder=holder,
         pool=request.pool,
         weight=request.weight,
         task=request.task,
         rank=Class[request.rank.upper()],
         group=request.group,
-        bound=Bound(request.bound),
+        bound=bound,
         ttl_s=request.ttl_s,
         request=request.request,
         secret=secrets.token_bytes(SECRET_BYTES),
+        uid=uid,
     )
     above = ancestors(line.peer.holder.pid) if request.parent is not None else ()
     return ev.Acquire(caller, claim, request.wait_s, request.parent, above)
 
 
-def _holder(line: Line, pid: int | None) -> Holder:
-    """The process that the lease is for: the peer, or another of the same user's."""
-    if pid is None or pid == line.peer.holder.pid:
-        return line.peer.holder
+def _holder(line: Line, pid: int | None) -> tuple[Holder, int]:
+    """The process that the lease is for, and its user: the peer, or another of the same user's."""
+    peer = line.peer
+    below = () if pid is None or peer.holder == UNSEEN else numbers_below(peer.holder.pid)
+    if pid is None or pid in (peer.holder.pid, *below[-1:]):
+        return peer.holder, peer.uid
+    if below or peer.holder == UNSEEN:
+        raise NotPermitted(
+            f"acquire: {pid} is a number of your PID namespace (such as a container's), which is "
+            "not the daemon's, where it is another process or none; leave the pid out"
+        )
     holder = identify(pid)
     if holder is None:
         raise LeaseLost(f"acquire: there is no process {pid}; give a running one", "holder_gone")
-    if line.peer.uid not in (0, owner_uid(pid)):
+    owner = owner_uid(pid)
+    if peer.uid not in (0, owner):
         raise NotPermitted(f"acquire: process {pid} is another user's; a lease is for your own")
-    return holder
+    return holder, peer.uid if owner is None else owner
 
 
 def _above(daemon: Daemon, line: Line, number: int) -> tuple[Holder, ...]:
@@ -139,22 +158,23 @@ def _above(daemon: Daemon, line: Line, number: int) -> tuple[Holder, ...]:
 
 def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> Frame:
     """The answer to a request that changes nothing."""
+    viewer = daemon.access.viewer(line.peer)
     match request:
         case rq.Hello():
             return {"version": VERSION, "server": __version__, "pid": os.getpid()}
         case rq.LeasesRequest(pool=pool, task=task, pid=pid, after=[lease, place]):
-            wanted = Wanted(pool, task, pid, (lease, place))
+            wanted = Wanted(pool, task, pid, (lease, place), viewer)
             return leases_map(daemon.core, daemon.clock(), wanted)
         case rq.WatchRequest(topics=topics):
             now = level_event(daemon.core.level, daemon.core.governor.reasons)
             daemon.watchers.add(line, message_id, topics, now)
             return {}
         case rq.ExplainRequest():
-            return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks)
+            return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks, viewer)
         case rq.ReloadRequest():
             daemon.reload()
             return {}
         case rq.LevelRequest():
             return level_map(daemon.core.level)
         case _:
-            return {"version": __version__, "pid": os.getpid(), **daemon.status()}
+            return {"version": __version__, "pid": os.getpid(), **daemon.status(viewer)}

@@ -3,6 +3,7 @@
 from admission.core.admission import Admission
 from admission.core.explanation import Source, sources, to_fall
 from admission.protocol import Frame
+from admission.service.access import OPERATOR, Viewer
 from admission.service.sensors.belonging import Consumer, top
 from admission.service.sensors.processes import Look
 from admission.service.views import level_map, sample_map, waiting_map
@@ -12,13 +13,19 @@ HEAVIEST = 5
 WAITERS_SHOWN = 20
 
 
-def explain_map(core: Admission, now: float, looks: tuple[Look | None, Look | None]) -> Frame:
+def explain_map(
+    core: Admission,
+    now: float,
+    looks: tuple[Look | None, Look | None],
+    viewer: Viewer = OPERATOR,
+) -> Frame:
     """What `explain` answers.
 
     Args:
         core: which is asked.
         now: seconds on the clock of the events.
         looks: the processes as of the last pass, and of the one before.
+        viewer: who asks.
     """
     governor = core.governor
     places = [place for pool in core.pools.values() for place in pool.places(now)]
@@ -28,9 +35,12 @@ def explain_map(core: Admission, now: float, looks: tuple[Look | None, Look | No
         "sources": [source_map(source) for source in sources(governor, now)],
         "to_fall": to_fall(governor, now),
         "sample": None if governor.sample is None else sample_map(governor.sample, now),
-        "waiting": [waiting_map(place, now) for place in places[:WAITERS_SHOWN]],
+        "waiting": [
+            viewer.row(place.waiter.claim, waiting_map(place, now))
+            for place in places[:WAITERS_SHOWN]
+        ],
         "more_waiting": max(0, len(places) - WAITERS_SHOWN),
-        **heaviest_map(core, looks),
+        **heaviest_map(core, looks, viewer),
     }
 
 
@@ -45,24 +55,30 @@ def source_map(source: Source) -> Frame:
     }
 
 
-def heaviest_map(core: Admission, looks: tuple[Look | None, Look | None]) -> Frame:
-    """What takes most CPU and memory, by what it belongs to; empty where nobody has looked yet."""
+def heaviest_map(core: Admission, looks: tuple[Look | None, Look | None], viewer: Viewer) -> Frame:
+    """What takes most CPU and memory, by what it belongs to; empty where nobody has looked yet.
+
+    Who may not see all of it is told what runs under his own leases, and of the rest how large it
+    is: whose a process is that has no lease, nobody has asked.
+    """
     now, before = looks
     if now is None:
         return {"by_cpu": [], "by_memory": []}
     held = [lease for pool in core.pools.values() for lease in pool.leases.values()]
     found = top(now, before, {lease.claim.holder: lease.id for lease in held}, HEAVIEST)
-    return {
-        "by_cpu": [consumer_map(one) for one in found.by_cpu],
-        "by_memory": [consumer_map(one) for one in found.by_memory],
-    }
+    seen = {lease.id for lease in held if viewer.sees(lease.claim)}
+
+    def row(one: Consumer) -> Frame:
+        return consumer_map(one, is_seen=viewer.sees_all or one.lease in seen)
+
+    return {"by_cpu": [*map(row, found.by_cpu)], "by_memory": [*map(row, found.by_memory)]}
 
 
-def consumer_map(one: Consumer) -> Frame:
+def consumer_map(one: Consumer, *, is_seen: bool) -> Frame:
     return {
-        "name": one.name,
+        "name": one.name if is_seen else "",
         "lease": one.lease,
-        "pid": one.pid,
+        "pid": one.pid if is_seen else 0,
         "processes": one.processes,
         "cpus": None if one.cpus is None else round(one.cpus, 2),
         "rss_bytes": one.rss_bytes,

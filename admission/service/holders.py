@@ -5,12 +5,9 @@ process's within seconds. Its end is an event: a pidfd on Linux, kqueue on macOS
 second where there is neither.
 """
 
-import errno
 import logging
 import os
 import select
-import socket
-import struct
 import sys
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,13 +15,8 @@ from typing import Protocol
 import psutil
 import trio
 
-from admission.core.leases import Holder
+from admission.core.leases import UNSEEN, Holder
 
-# Linux 6.5; not yet in the socket module. Names the process that connected even if its PID has
-# been reused since.
-SO_PEERPIDFD = 77
-# macOS <sys/un.h>.
-SOL_LOCAL, LOCAL_PEERCRED, LOCAL_PEERPID = 0, 1, 2
 POLL_INTERVAL_S = 1.0
 ANCESTORS_MAX = 64
 
@@ -33,14 +25,6 @@ log = logging.getLogger(__name__)
 
 class Gone(Exception):
     """The process is not there, or its PID is another's by now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The other end of a connection, as the kernel knows it."""
-
-    holder: Holder
-    uid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +74,11 @@ def identify(pid: int) -> Holder | None:
     return None if stat is None else Holder(pid, stat.start_ticks)
 
 
+def is_living(holder: Holder) -> bool:
+    """Whether this very process is there; of one that can't be seen, nobody knows otherwise."""
+    return holder == UNSEEN or identify(holder.pid) == holder
+
+
 def ancestors(pid: int) -> tuple[Holder, ...]:
     """The process with this PID and those above it, nearest first."""
     line: list[Holder] = []
@@ -115,6 +104,8 @@ def describe(pid: int) -> str:
 
     One short line that can be sent, whatever the process calls itself.
     """
+    if pid == UNSEEN.pid:
+        return "another PID namespace"
     try:
         process = psutil.Process(pid)
         with process.oneshot():
@@ -134,49 +125,26 @@ def _shown(text: str, chars_max: int) -> str:
     return "".join(char if char.isprintable() else "?" for char in cut)
 
 
-def peer_of(sock: socket.socket) -> Peer:
-    """Who is at the other end of a connected Unix socket.
+def numbers_below(pid: int) -> tuple[int, ...]:
+    """The numbers that a process has in the PID namespaces below ours, the outermost first; none
+    where it lives in ours.
 
-    Raises:
-        Gone: the process that connected has ended.
-        OSError: it can't be told, as no file descriptor is left.
+    By /proc/PID/status, which everybody may read, and not by /proc/PID/ns, which of another user's
+    process only root may.
     """
-    if sys.platform == "darwin":
-        pid = struct.unpack("i", sock.getsockopt(SOL_LOCAL, LOCAL_PEERPID, 4))[0]
-        # struct xucred: version, uid, …
-        uid = struct.unpack("II", sock.getsockopt(SOL_LOCAL, LOCAL_PEERCRED, 76)[:8])[1]
-        holder = identify(pid)
-    else:
-        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        pid, uid, _ = struct.unpack("iII", credentials)
-        holder = identify(pid)
-        if _has_ended(sock):
-            raise Gone
-    if holder is None:
-        raise Gone
-    return Peer(holder, uid)
-
-
-def _has_ended(sock: socket.socket) -> bool:
-    """Whether the process that connected is gone, even if its PID is in use again.
-
-    Raises:
-        OSError: it can't be told, as no file descriptor is left.
-    """
+    if sys.platform != "linux":
+        return ()
     try:
-        pidfd = sock.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
-    except OSError as problem:
-        if problem.errno in (errno.ESRCH, errno.EINVAL):
-            return True  # so says Linux before 6.16 of one that has ended and was reaped
-        if problem.errno in (errno.EMFILE, errno.ENFILE):
-            raise
-        return False  # an older kernel: the PID has to do
-    try:
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        return bool(poll.poll(0))
-    finally:
-        os.close(pidfd)
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            return parse_numbers(file.read())
+    except (FileNotFoundError, ProcessLookupError):
+        return ()
+
+
+def parse_numbers(status: str) -> tuple[int, ...]:
+    """The line `NSpid:` of /proc/PID/status, less its first number, which is ours."""
+    found = next((line for line in status.splitlines() if line.startswith("NSpid:")), "")
+    return tuple(int(number) for number in found.split()[2:])
 
 
 class Exit(Protocol):
@@ -266,12 +234,24 @@ class PollingExit:
         pass
 
 
+class NoExit:
+    """Of a process that can't be seen: it never comes."""
+
+    async def wait(self) -> None:
+        await trio.sleep_forever()
+
+    def close(self) -> None:
+        pass
+
+
 def exit_of(holder: Holder) -> Exit:
     """The best way to wait for this process's end that the machine has just now.
 
     Raises:
         Gone: it has ended already.
     """
+    if holder == UNSEEN:
+        return NoExit()
     try:
         if sys.platform == "darwin":
             return KqueueExit(holder)

@@ -104,6 +104,10 @@ class LevelRequest(Request):
     auto: bool = False
     off: bool = False
 
+    @property
+    def is_change(self) -> bool:
+        return self.off or self.auto or self.set is not None
+
 
 class ExplainRequest(Request):
     op = "explain"

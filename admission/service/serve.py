@@ -31,7 +31,7 @@ from admission.service.connections import accept_connections
 from admission.service.daemon import Daemon
 from admission.service.history import history_path, state_folder
 from admission.service.history.recorder import History
-from admission.service.holders import identify
+from admission.service.holders import is_living
 from admission.service.journal import Journal, boot_id
 from admission.service.workspaces import Workspaces
 
@@ -220,7 +220,7 @@ def _living(records: list[ev.Record]) -> frozenset[Holder]:
     claims = [record.lease.claim for record in records if isinstance(record, ev.Granted)]
     claims += [record.waiter.claim for record in records if isinstance(record, ev.Queued)]
     holders = {claim.holder for claim in claims}
-    return frozenset(holder for holder in holders if identify(holder.pid) == holder)
+    return frozenset(holder for holder in holders if is_living(holder))
 
 
 def _farewell(core: Admission) -> str:

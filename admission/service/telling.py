@@ -4,16 +4,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from admission.core.leases import Caller
+from admission.core.leases import Caller, Claim
+from admission.core.limits import Limits
 from admission.core.pool import Place, Pool
 from admission.protocol import Frame, NoSlot
-from admission.service.holders import Peer
+from admission.service.access import Access
+from admission.service.peers import Peer
 from admission.service.views import place_map
 
 # A watcher with more than this unread is told `lagged` instead; requests have their own limit.
 WATCHER_BACKLOG_BYTES_MAX = 64 * 1024
 # One can watch every topic, so more than a few are a mistake or a flood.
 WATCHES_PER_CONNECTION_MAX = 64
+# Each piece of news is sent to each of them before anything else is done.
+WATCHES_MAX = 1_024
 
 
 class Line(Protocol):
@@ -46,7 +50,9 @@ class Watchers:
     more than its backlog.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, access: Access | None = None) -> None:
+        self.limits = Limits()
+        self._access = access or Access()
         self._watchers: dict[int, dict[int, Watcher]] = {}  # by connection, then by request
 
     def __bool__(self) -> bool:
@@ -57,27 +63,36 @@ class Watchers:
         none is missed.
 
         Raises:
-            NoSlot: the connection has too many.
+            NoSlot: the connection, its user, or all together have too many.
         """
         mine = self._watchers.setdefault(line.number, {})
-        if message_id not in mine and len(mine) >= WATCHES_PER_CONNECTION_MAX:
-            raise NoSlot(
-                f"{WATCHES_PER_CONNECTION_MAX} watches of this connection are open, and that is "
-                "the limit; one can follow every topic",
-                "queue_full",
-            )
+        if message_id not in mine and (why := self._why_not(line, len(mine))):
+            message = f"{why}, and that is the limit; one can follow every topic"
+            raise NoSlot(message, "queue_full")
         watcher = mine[message_id] = Watcher(line, message_id, frozenset(topics))
         if "level" in watcher.topics:
             _tell(watcher, level)
 
+    def _why_not(self, line: Line, of_line: int) -> str | None:
+        if of_line >= WATCHES_PER_CONNECTION_MAX:
+            return f"{WATCHES_PER_CONNECTION_MAX} watches of this connection are open"
+        uids = [one.line.peer.uid for mine in self._watchers.values() for one in mine.values()]
+        own = uids.count(line.peer.uid)
+        share = self.limits.share(line.peer.uid, WATCHES_MAX, len(uids) - own)
+        if len(uids) >= WATCHES_MAX or own >= share:
+            return f"{own} watches of yours are open, {len(uids)} in all"
+        return None
+
     def remove_line(self, number: int) -> None:
         self._watchers.pop(number, None)
 
-    def publish(self, topic: str, event: Frame) -> None:
+    def publish(self, topic: str, event: Frame, claim: Claim | None = None) -> None:
+        """Tells who follows the topic; of this claim, if it is about one, what each may know."""
         for mine in self._watchers.values():
             for watcher in mine.values():
                 if topic in watcher.topics:
-                    _tell(watcher, event)
+                    viewer = self._access.viewer(watcher.line.peer)
+                    _tell(watcher, event if claim is None else viewer.row(claim, event))
 
 
 def _tell(watcher: Watcher, event: Frame) -> None:

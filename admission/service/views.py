@@ -7,11 +7,12 @@ from math import floor
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.governor import Governor
-from admission.core.leases import Lease, Waiter
+from admission.core.leases import Claim, Lease, Waiter
 from admission.core.levels import Level
 from admission.core.pool import Place
 from admission.core.sample import Sample
 from admission.protocol import FRAME_BYTES_MAX, Frame, encode
+from admission.service.access import OPERATOR, Viewer
 from admission.service.holders import describe
 
 # What an answer's rows may take of its frame.
@@ -21,16 +22,20 @@ ROWS_BYTES_MAX = FRAME_BYTES_MAX - 1024
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which leases and waiters somebody asks for; None is any. `after`: the last lease and the
-    number of waiters that were shown already.
+    number of waiters that were shown already. `viewer` is who asks.
     """
 
     pool: str | None = None
     task: str | None = None
     pid: int | None = None
     after: tuple[int, int] = (0, 0)
+    viewer: Viewer = OPERATOR
 
     def includes(self, one: Lease | Waiter) -> bool:
+        """Whether it is asked for. By what one may not see of it nothing is found either."""
         claim = one.claim
+        if not self.viewer.sees(claim) and (self.task, self.pid) != (None, None):
+            return False
         return (
             self.pool in (None, claim.pool)
             and self.task in (None, claim.task)
@@ -121,8 +126,11 @@ def leases_map(core: Admission, now: float, wanted: Wanted) -> Frame:
     places = [place for place in places if wanted.includes(place.waiter)][skip:]
     held.sort(key=lambda lease: lease.id)
     room = Room(ROWS_BYTES_MAX)
-    leases = list(takewhile(room.takes, (held_map(lease, now) for lease in held)))
-    waiting = list(takewhile(room.takes, (waiting_map(place, now) for place in places)))
+    row = wanted.viewer.row
+    held_rows = (row(lease.claim, held_map(lease, now)) for lease in held)
+    leases = list(takewhile(room.takes, held_rows))
+    waiting_rows = (row(place.waiter.claim, waiting_map(place, now)) for place in places)
+    waiting = list(takewhile(room.takes, waiting_rows))
     answer: Frame = {"leases": leases, "waiting": waiting}
     if len(leases) < len(held) or len(waiting) < len(places):
         shown = held[len(leases) - 1].id if leases else last_lease
@@ -215,6 +223,19 @@ def record_map(record: ev.Record, level: Level, now: float) -> tuple[str, Frame]
         case ev.LevelChanged(reasons=reasons):
             return "level", level_event(level, reasons)
         case ev.Numbered() | ev.Ended():
+            return None
+
+
+def claim_of(record: ev.Record) -> Claim | None:
+    """Whose news a record is, where `record_map` tells more of it than that it is there."""
+    match record:
+        case ev.Granted(lease):
+            return lease.claim
+        case ev.Ended(before=Lease() as lease):
+            return lease.claim
+        case ev.Queued(waiter):
+            return waiter.claim
+        case _:
             return None
 
 

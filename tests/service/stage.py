@@ -23,15 +23,17 @@ from admission.protocol import LENGTH_BYTES, Frame, decode, encode
 from admission.service.config import Config
 from admission.service.daemon import Daemon
 from admission.service.dispatch import dispatch
-from admission.service.holders import Exit, Gone, Peer
+from admission.service.holders import Exit, Gone
 from admission.service.journal import Journal
+from admission.service.peers import Peer
 from admission.service.sampler import Sampler
 from admission.service.sensors import Sensors
 
 BOOT = "the boot of this test"
 # Above any PID that a kernel gives (2**22), so that no real process is meant by accident.
 FIRST_PID = 50_000_000
-UID = 1000
+# Of who may do all.
+UID = os.getuid()
 
 
 class Recorder:

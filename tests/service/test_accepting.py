@@ -13,7 +13,8 @@ from admission.core.leases import Holder
 from admission.service import connections
 from admission.service.config import Config
 from admission.service.connections import accept_connections
-from admission.service.holders import Gone, Peer
+from admission.service.holders import Gone
+from admission.service.peers import Peer
 from tests.service.client import Client, until
 from tests.service.house import Open
 from tests.service.stage import Stage, code_of, error_of

@@ -1,5 +1,7 @@
 """The configuration: defaults, what can be changed, and what every mistake is told."""
 
+import grp
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from admission.core.legs import Legs
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
 from admission.protocol import BadConfiguration
+from admission.service.access import Access
 from admission.service.config import Config, default_path, load, parse
 from tests.service.stage import is_one_short_line
 
@@ -198,6 +201,9 @@ def test_an_unknown_key_is_named_with_its_table_and_what_was_meant(text: str, sa
         ("[limits]\nconnections = 1.5", "[limits]: connections: Expected int, got float"),
         ("[limits]\nconnections = true", "[limits]: connections: Expected int, got bool"),
         ("[limits]\nconnections = 0", "[limits]: connections: Expected int >= 1"),
+        ("[limits]\nuser_share_pct = 0", "[limits]: user_share_pct: Expected float > 0"),
+        ("[access]\ngroup = 5", "[access]: group: Expected str | null, got int"),
+        ("[access]\ngroups = 5", '[access]: unknown key "groups"; did you mean "group"?'),
         ("[limits]\nunanswered_bytes = 5", "[limits]: unanswered_bytes: Expected int >= 65540"),
         ("[[throttle.levels]]\nlevel = 4", "[throttle.levels]: level: Expected int <= 3"),
         ("[[throttle.levels]]\nlevel = -1", "[throttle.levels]: level: Expected int >= 0"),
@@ -224,6 +230,23 @@ def test_an_unknown_key_is_named_with_its_table_and_what_was_meant(text: str, sa
 )
 def test_a_wrong_value_is_named_with_its_table_and_key(text: str, says: str) -> None:
     assert mistake(text).startswith(says)
+
+
+def test_a_group_is_served_and_its_users_share_the_limits() -> None:
+    group = grp.getgrgid(os.getgid())
+    text = f'[access]\ngroup = "{group.gr_name}"\n[limits]\nuser_share_pct = 25\nwaiters = 8\n'
+    config = parse(text, "c.toml")
+    assert config.access == Access(group.gr_gid, frozenset({0, os.getuid()}))
+    limits = config.core_limits
+    assert [limits.share(uid, 8, 0) for uid in (4711, 0, os.getuid())] == [2, 8, 8]
+    assert parse("[limits]\nuser_share_pct = 25", "c.toml").core_limits == Limits()
+
+
+@pytest.mark.parametrize("name", ["no-such-group", "", "two\\nlines", "\\u0000"])
+def test_a_group_that_is_not_there_is_named(name: str) -> None:
+    message = mistake(f'[access]\ngroup = "{name}"')
+    assert message.startswith("[access]: group: there is no group ")
+    assert message.endswith("make it (groupadd), or leave it out for this user alone")
 
 
 @pytest.mark.parametrize("bound", ["memory_below_pct", "cpu_below_pct"])

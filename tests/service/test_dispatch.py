@@ -14,7 +14,8 @@ from admission.protocol import Frame
 from admission.service import dispatch as room
 from admission.service.config import Config
 from admission.service.dispatch import dispatch
-from admission.service.holders import Peer, identify
+from admission.service.holders import identify
+from admission.service.peers import Peer
 from tests.service.conftest import Start
 from tests.service.stage import Recorder, Stage, code_of, error_of, is_one_short_line, map_of
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import trio
 
-from admission.core.leases import Holder
+from admission.core.leases import UNSEEN, Holder
 from admission.protocol import encode
 from admission.service import holders
 from admission.service.holders import (
@@ -23,7 +23,10 @@ from admission.service.holders import (
     describe,
     exit_of,
     identify,
+    is_living,
+    numbers_below,
     owner_uid,
+    parse_numbers,
     parse_stat,
 )
 from tests.service.children import SLEEP, child, end, holder_of, open_descriptors, python
@@ -60,6 +63,41 @@ def test_a_process_that_runs_sleeps_or_is_stopped_is_there(state: str) -> None:
 @pytest.mark.parametrize("name", ["sleep", "a) S (c"])
 def test_a_zombie_has_ended(name: str, state: str) -> None:
     assert parse_stat(f"4711 ({name}) {state} {REST}") is None
+
+
+# --- PID namespaces ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "numbers"),
+    [
+        ("NSpid:\t4711\n", ()),
+        ("NSpid:\t4711\t1\n", (1,)),
+        ("NSpid:\t4711\t33\t5\n", (33, 5)),
+        ("", ()),  # Linux before 4.1
+    ],
+)
+def test_the_numbers_in_namespaces_below_are_read(line: str, numbers: tuple[int, ...]) -> None:
+    status = f"Name:\tNSpid: 1 2\nNgid:\t0\n{line}NSpgid:\t8\t9\n"
+    assert parse_numbers(status) == numbers
+
+
+def test_who_lives_in_our_namespace_has_no_other_numbers() -> None:
+    assert numbers_below(os.getpid()) == ()
+    assert numbers_below(NOBODYS_PID) == ()
+
+
+@pytest.mark.trio
+async def test_who_can_not_be_seen_lives_on_and_its_end_never_comes(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    assert is_living(UNSEEN)
+    exit_ = exit_of(UNSEEN)
+    with trio.move_on_after(1e6) as scope:
+        await exit_.wait()
+    exit_.close()
+    assert scope.cancelled_caught
+    assert describe(UNSEEN.pid) == "another PID namespace"
 
 
 # --- who ----------------------------------------------------------------------------------------
