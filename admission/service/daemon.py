@@ -18,6 +18,7 @@ from admission.core.sample import Sample
 from admission.protocol import BadConfiguration, Frame
 from admission.service.access import OPERATOR, Viewer
 from admission.service.config import Config, load
+from admission.service.descriptors import make_room, shortage
 from admission.service.history.recorder import History
 from admission.service.holders import Exit, exit_of
 from admission.service.journal import Journal
@@ -222,6 +223,8 @@ class Daemon:
             found += self.workspaces.problems()
         if self._history is not None:
             found += self._history.problems()
+        if (problem := shortage(self.config.connections_max)) is not None:
+            found.append(problem)
         if not self.config.throttle.is_on:
             found.append(THROTTLING_DISABLED)
         if self._bad_config is not None:
@@ -244,6 +247,7 @@ class Daemon:
             raise
         self._bad_config = None
         self.config = config
+        make_room(config.connections_max)
         self.core.limits = self.watchers.limits = config.core_limits
         self.feed(ev.Configured(config.throttle, config.pools))
         self._sampling.hurry()
