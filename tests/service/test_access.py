@@ -266,6 +266,7 @@ async def test_one_user_takes_no_more_than_half_of_the_watches(
     operator = stage.connect()
     asked = [stage.ask(operator, "watch")["ok"] for _ in range(4)]
     assert asked == [True] * 3 + [False]
+    assert code_of(stage.ask(member(stage, 2003), "watch")) == "queue_full", "all are taken"
 
 
 async def test_one_user_takes_no_more_than_half_of_the_connections(

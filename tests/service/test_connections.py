@@ -4,7 +4,6 @@ import os
 import socket
 import struct
 from contextlib import suppress
-from itertools import count
 
 import msgpack
 import pytest
@@ -155,6 +154,17 @@ async def test_one_who_says_nothing_whole_is_told_so_and_closed(
     )
 
 
+async def test_how_long_one_may_be_silent_is_configuration(
+    serve: Open, mock_clock: MockClock
+) -> None:
+    house = await serve(Config(first_frame_s=3.0))
+    client = await house.connect()
+    assert await is_open_after(house, mock_clock, 2.999)
+    assert not await is_open_after(house, mock_clock, 0.001)
+    (frame,) = await client.until_closed()
+    assert "within 3 s" in error_of(frame)[1]
+
+
 async def test_half_of_a_later_frame_has_the_same_deadline(
     serve: Open, mock_clock: MockClock
 ) -> None:
@@ -241,7 +251,7 @@ async def test_one_who_never_reads_is_closed_beyond_the_limit(serve: Open) -> No
 
     async def shout() -> None:
         nonlocal largest
-        for number in count():
+        for number in range(5000):
             await deaf.send(encode({"id": number, "op": "status"}))
             largest = max(largest, house.backlog_bytes)
 
