@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from admission.protocol import AdmissionError, Unreachable, error_for
+from admission.service.place import open_own
 
 READY = b"ready"
 SAID_BYTES_MAX = 4096
@@ -73,8 +74,7 @@ def _redirect(log: Path) -> None:
     """Standard input from nowhere; output and errors to the log."""
     if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
         log.replace(log.with_suffix(".log-old"))
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-    nowhere, file = os.open(os.devnull, os.O_RDONLY), os.open(log, flags, 0o600)
+    nowhere, file = os.open(os.devnull, os.O_RDONLY), open_own(log, os.O_WRONLY | os.O_APPEND)
     for source, target in ((nowhere, 0), (file, 1), (file, 2)):
         os.dup2(source, target)
     os.close(nowhere)

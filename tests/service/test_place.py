@@ -3,13 +3,26 @@
 import os
 import socket
 import stat
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from admission.protocol import AlreadyServed, NotPermitted
-from admission.service.place import listening, lock, prepare_folder
+from admission.service.place import (
+    check_own,
+    listening,
+    lock,
+    open_own,
+    prepare_folder,
+    try_lock,
+    who_listens,
+)
+
+ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root gives files to others")
+NOBODY, GROUP = 65534, 4711
 
 
 @pytest.fixture
@@ -78,6 +91,135 @@ def test_what_is_no_folder_is_refused(folder: Path, tmp_path: Path, planted: str
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_what_is_missing_on_the_way_is_made_and_is_no_way_in(folder: Path, umask: int) -> None:
+    prepare_folder(folder / "run" / "deeper")
+    assert mode(folder) & 0o022 == 0
+    assert mode(folder / "run") & 0o022 == 0
+
+
+@pytest.mark.parametrize("others", [0o777, 0o757, 0o775])
+def test_a_folder_below_one_that_others_may_write_in_is_refused(folder: Path, others: int) -> None:
+    """They could put their own in its place."""
+    folder.mkdir()
+    if others == 0o775:
+        if os.getuid() != 0:
+            pytest.skip("only root gives files to any group")
+        os.chown(folder, -1, GROUP)
+    folder.chmod(others)
+    with pytest.raises(NotPermitted, match=f"other users may write in {folder}, .*chmod go-w"):
+        prepare_folder(folder / "deeper")
+    assert not (folder / "deeper").exists()
+
+
+def test_a_folder_below_a_sticky_one_is_safe_and_so_is_one_in_a_group_of_ones_own(
+    folder: Path,
+) -> None:
+    folder.mkdir()
+    folder.chmod(0o1777)
+    prepare_folder(folder / "deeper")
+    folder.chmod(0o775)
+    os.chown(folder, -1, os.getuid() if os.getuid() == 0 else -1)
+    if folder.stat().st_gid in (0, os.getuid()):
+        prepare_folder(folder / "deeper")
+
+
+@ROOT
+def test_a_folder_below_another_users_is_refused(folder: Path) -> None:
+    (folder / "run").mkdir(mode=0o700, parents=True)
+    os.chown(folder, NOBODY, NOBODY)
+    with pytest.raises(NotPermitted, match=rf"{folder} belongs to another user \(65534\), who"):
+        prepare_folder(folder / "run")
+
+
+def test_a_link_on_the_way_is_followed_where_it_is_ones_own(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "good" / "below").mkdir(parents=True)
+    folder.symlink_to("good/../good")
+    prepare_folder(folder / "below" / "run")
+    assert mode(tmp_path / "good" / "below" / "run") == 0o700
+    (tmp_path / "good").chmod(0o777)
+    with pytest.raises(NotPermitted, match="other users may write"):
+        prepare_folder(folder / "run")
+
+
+@ROOT
+def test_another_users_link_on_the_way_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "good").mkdir()
+    folder.symlink_to(tmp_path / "good")
+    os.chown(folder, NOBODY, NOBODY, follow_symlinks=False)
+    with pytest.raises(NotPermitted, match="belongs to another user"):
+        prepare_folder(folder / "run")
+
+
+def test_a_ring_of_links_is_no_way(folder: Path) -> None:
+    folder.symlink_to(folder)
+    with pytest.raises(NotPermitted, match="symbolic links; choose another with --socket"):
+        prepare_folder(folder / "run")
+
+
+@ROOT
+def test_a_group_may_pass_through_the_folder_and_no_more(folder: Path, umask: int) -> None:
+    prepare_folder(folder, GROUP)
+    assert (folder.stat().st_gid, mode(folder)) == (GROUP, 0o710)
+    folder.chmod(0o750)
+    prepare_folder(folder, GROUP)
+    assert mode(folder) == 0o750, "to list it does no harm, and somebody wanted it"
+    prepare_folder(folder, GROUP + 1)
+    assert (folder.stat().st_gid, mode(folder)) == (GROUP + 1, 0o710)
+    folder.chmod(0o770)
+    with pytest.raises(NotPermitted, match="open to other users"):
+        prepare_folder(folder, GROUP)
+    folder.chmod(0o750)
+    with pytest.raises(NotPermitted, match="open to other users"):
+        prepare_folder(folder)
+
+
+# --- what lies in it ----------------------------------------------------------------------------
+
+
+def test_a_file_is_made_for_this_user_alone_and_closed_where_it_is_open(
+    path: Path, umask: int
+) -> None:
+    os.close(open_own(path, os.O_WRONLY))
+    assert mode(path) == 0o600
+    path.chmod(0o666)
+    os.close(open_own(path, os.O_WRONLY))
+    assert mode(path) == 0o600
+
+
+@pytest.mark.parametrize("planted", ["link", "dangling link", "pipe", "socket", "another's"])
+def test_what_is_no_file_of_ones_own_is_not_opened(
+    path: Path, tmp_path: Path, planted: str
+) -> None:
+    victim = tmp_path / "victim"
+    match planted:
+        case "link":
+            victim.write_text("precious")
+            path.symlink_to(victim)
+        case "dangling link":
+            path.symlink_to(victim)
+        case "pipe":
+            os.mkfifo(path)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.bind(str(path))
+        case _ if os.getuid() == 0:
+            path.touch(0o600)
+            os.chown(path, NOBODY, NOBODY)
+        case _:
+            pytest.skip("only root gives files to others")
+    with pytest.raises(NotPermitted, match=f"^{path} .*; remove it$"):
+        open_own(path, os.O_WRONLY | os.O_APPEND)
+    with pytest.raises(NotPermitted, match=f"^{path} .*; remove it$"):
+        check_own(path)
+    assert planted == "link" or not victim.exists()
+
+
+def test_what_is_not_there_or_ones_own_may_be_opened_by_name(path: Path) -> None:
+    check_own(path)
+    path.touch()
+    check_own(path)
+
+
 # --- the lock -----------------------------------------------------------------------------------
 
 
@@ -122,6 +264,37 @@ def test_a_link_planted_at_the_lock_is_not_followed(path: Path, tmp_path: Path) 
     assert victim.read_text() == "precious"
 
 
+@ROOT
+def test_another_users_lock_is_refused(path: Path) -> None:
+    path.with_suffix(".lock").touch()
+    os.chown(path.with_suffix(".lock"), NOBODY, NOBODY)
+    with pytest.raises(NotPermitted, match=r"belongs to another user \(65534\)"), lock(path):
+        pass
+
+
+def test_the_lock_of_a_folder_that_was_removed_is_no_lock(path: Path) -> None:
+    """Two daemons may then run, but never at one path."""
+    with lock(path):
+        path.with_suffix(".lock").unlink()
+        with lock(path):
+            assert try_lock(path) is None
+
+
+def test_where_another_holds_the_lock_it_may_make_way(path: Path) -> None:
+    other = try_lock(path)
+    assert other is not None
+
+    def make_way(where: Path) -> int:
+        assert where == path
+        os.close(other)
+        lock = try_lock(path)
+        assert lock is not None
+        return lock
+
+    with lock(path, make_way):
+        assert try_lock(path) is None
+
+
 # --- the socket ---------------------------------------------------------------------------------
 
 
@@ -163,6 +336,70 @@ def test_what_is_no_socket_is_not_replaced(path: Path, tmp_path: Path, planted: 
             pass
         assert path.lstat() == before
         assert other.exists()
+
+
+@pytest.mark.parametrize("waiting", [0, 2])
+def test_a_socket_where_somebody_listens_is_not_replaced(path: Path, waiting: int) -> None:
+    """Whoever holds the lock is us, so it is no daemon: systemd, or another program."""
+    with ExitStack() as stack:
+        other = stack.enter_context(socket.socket(socket.AF_UNIX))
+        other.bind(str(path))
+        other.listen(0)
+        for _ in range(waiting):  # until it takes no more, and the kernel does not say who it is
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            client.connect_ex(str(path))
+        who = "unknown" if waiting and sys.platform == "linux" else os.getpid()
+        with pytest.raises(AlreadyServed, match=f"process {who} listens at"), listening(path):
+            pass
+        assert path.exists()
+    assert who_listens(path) is None
+
+
+def test_another_programs_datagram_socket_is_not_replaced(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(path))
+        with pytest.raises(NotPermitted, match="another program's socket"), listening(path):
+            pass
+        assert path.exists()
+
+
+@ROOT
+def test_a_socket_that_another_user_planted_is_refused(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as planted:
+        planted.bind(str(path))
+    os.chown(path, NOBODY, NOBODY)
+    with pytest.raises(NotPermitted, match=r"belongs to another user \(65534\)"), listening(path):
+        pass
+    assert path.exists()
+
+
+@ROOT
+def test_a_group_may_connect_and_nobody_else(path: Path, umask: int) -> None:
+    with listening(path, GROUP):
+        assert (path.stat().st_gid, mode(path)) == (GROUP, 0o660)
+
+
+def test_a_socket_that_is_another_daemons_by_now_stays(path: Path) -> None:
+    with listening(path):
+        path.unlink()
+        with listening(path) as other:
+            other.listen()
+            assert who_listens(path) == os.getpid()
+            path.rename(path.with_name("kept"))
+        path.with_name("kept").rename(path)
+    assert path.exists()
+
+
+def test_a_socket_that_was_handed_over_is_closed_to_others_and_stays(path: Path) -> None:
+    handed = socket.socket(socket.AF_UNIX)
+    handed.bind(str(path))
+    path.chmod(0o666)
+    with listening(path, handed=handed) as sock:
+        assert sock is handed
+        assert mode(path) == 0o600
+    assert path.exists()
+    assert handed.fileno() == -1
 
 
 def test_a_socket_that_can_not_be_made_is_a_clear_error(folder: Path) -> None:
