@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from admission.protocol import AlreadyServed, NotPermitted
-from admission.service.holders import Gone, peer_of
+from admission.service.holders import Gone
+from admission.service.peers import peer_of
 
 LINKS_MAX = 40
 ELSEWHERE = "choose another folder with --socket"

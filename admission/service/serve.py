@@ -49,12 +49,13 @@ def run(
     """
     path = Path(socket_path(given_socket))
     load_config = partial(load, _found_from_anywhere(given_config))
-    load_config()  # a mistake in it is to be told here, not in a log
-    prepare_folder(path.parent)
+    gid = load_config().access.gid  # a mistake in it is to be told here, not in a log
+    prepare_folder(path.parent, gid)
+    serve = partial(_serve_locked, path, gid, load_config)
     if detach:
-        serve_in_background(path.with_suffix(".log"), partial(_serve_locked, path, load_config))
+        serve_in_background(path.with_suffix(".log"), serve)
     else:
-        _serve_locked(path, load_config, lambda: None)
+        serve(lambda: None)
     return 0
 
 
@@ -67,7 +68,7 @@ def _found_from_anywhere(given_config: str | None) -> str | None:
 
 
 def _serve_locked(
-    path: Path, load_config: Callable[[], Config], say_ready: Callable[[], None]
+    path: Path, gid: int | None, load_config: Callable[[], Config], say_ready: Callable[[], None]
 ) -> None:
     _log_to_stderr()
     with lock(path):
@@ -80,7 +81,7 @@ def _serve_locked(
                 "that are out would be granted twice; repair or remove it",
                 "journal_unavailable",
             ) from None
-        with listening(path) as listener:
+        with listening(path, gid) as listener:
             trio.run(_serve, listener, path, journal, records, load_config, say_ready)
 
 
