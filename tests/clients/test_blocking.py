@@ -1,14 +1,15 @@
 """What is the blocking client's alone. What it shares with the other is in test_contract.py."""
 
 import signal
+import socket
 import subprocess
 import sys
 from threading import Thread, main_thread
 
 import pytest
 
-from admission.protocol import Frame
-from admission_client import Client, lease
+from admission.protocol import Frame, NotPermitted, encode
+from admission_client import Client, blocking, lease
 from admission_client.granted import claim_fields
 from tests.clients.daemons import Daemon
 from tests.clients.fronts import Holder, holding
@@ -79,7 +80,7 @@ def test_on_wait_is_called_at_once_with_news_and_when_it_asked_to_be(daemon: Dae
 
 FORKING = """
 import os, sys
-from admission_client import Client, lease
+from admission_client import Client, blocking, lease
 
 def in_use():
     with Client(sys.argv[1]) as client:
@@ -119,3 +120,20 @@ def test_importing_it_imports_nothing_heavy() -> None:
     heavy |= {"dataclasses", "selectors", "subprocess", "threading", "trio", "typing"}
     assert "msgpack" in loaded
     assert sorted(heavy & {*loaded} - {*already}) == []
+
+
+def test_who_is_not_let_in_is_told_why_even_if_it_can_not_send(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The daemon says so and closes, maybe before the client has said a word."""
+
+    def refused(_: str) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            error = {"code": "not_permitted", "message": "members only"}
+            theirs.send(encode({"id": 0, "ok": False, "error": error}))
+        return ours
+
+    monkeypatch.setattr(blocking, "connect", refused)
+    with Client("/nowhere") as client, pytest.raises(NotPermitted, match="members only"):
+        client.ask("hello")

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -108,10 +108,11 @@ class Stage:
         stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
         env: dict[str, str] | None = None,
+        before: Sequence[str] = (),
     ) -> "subprocess.Popen[bytes]":
-        """Starts `admission WORDS …` in a session of its own."""
+        """Starts `admission WORDS …` in a session of its own; `before` stands before all that."""
         process = subprocess.Popen(
-            [*COMMAND, *words],
+            [*before, *COMMAND, *words],
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

@@ -179,8 +179,14 @@ class Client:
             return
         self._sock = self._connect()
         self._dialogue.restart()
-        if not self._try_send(data):
-            raise Disconnected
+        try:
+            self._sock.settimeout(ANSWER_TIMEOUT_S)
+            self._sock.sendall(data)
+        except BrokenPipeError:
+            pass  # not let in: the daemon has said why before it closed, which is read as an answer
+        except OSError:
+            self.close()
+            raise Disconnected from None
 
     def _try_send(self, data: bytes) -> bool:
         assert self._sock is not None
