@@ -133,6 +133,13 @@ def test_what_another_user_has_planted_where_the_socket_goes_is_not_used(
     assert [*target.iterdir()] == [], "nothing was made where the link leads"
 
 
+def as_member(stage: Stage, *words: str) -> "subprocess.CompletedProcess[str]":
+    """`admission WORDS …` of a member, to its end."""
+    code = "from admission_client.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = as_user(code, *words, uid=NOBODY, gids=IN)
+    return subprocess.run(command, capture_output=True, text=True, env=stage.env, check=False)
+
+
 # --- for a group ----------------------------------------------------------------------------------
 
 
@@ -163,6 +170,9 @@ def test_a_member_sees_of_another_that_he_is_there(shared: Stage) -> None:
         assert (row["task"], row["group"], row["pid"], row["from"]) == ("", "", 0, "")
         assert "python" in str(everything[0]["from"])
         assert (everything[0]["task"], everything[0]["pid"]) == ("merger", one.process.pid)
+        head, line = shared.run("leases").stdout.splitlines()
+        assert (head.split()[0], line.split()[0]) == ("USER", name)
+        assert shared.run("explain").returncode == 0
 
 
 def test_guesses_of_leases_and_secrets_and_request_ids_are_worth_nothing(shared: Stage) -> None:
@@ -223,11 +233,19 @@ def test_whose_a_lease_is_survives_the_daemon(shared: Stage) -> None:
         assert one.ask("release", lease=lease["lease"])["ok"] is True
 
 
-def test_a_member_runs_a_command_under_a_lease(shared: Stage) -> None:
-    code = 'from admission_client.cli import main; main(["run", "--", "id", "-u"])'
-    command = as_user(code, uid=NOBODY, gids=IN)
-    done = subprocess.run(command, capture_output=True, text=True, env=shared.env, check=False)
+def test_a_member_runs_commands_looks_and_is_told_what_is_not_his(shared: Stage) -> None:
+    holder = shared.hold("--task", "merger")
+    shared.until(lambda view: view.holders == {holder.pid})
+    done = as_member(shared, "run", "--", "id", "-u")
     assert (done.returncode, done.stdout) == (0, f"{NOBODY}\n"), done.stderr
+    for command in ("leases", "status", "explain"):
+        done = as_member(shared, command)
+        assert done.returncode == 0, done.stderr
+        assert "merger" not in done.stdout
+        assert command != "leases" or str(holder.pid) not in done.stdout.split()
+    refused = as_member(shared, "level", "3")
+    assert (refused.returncode, refused.stdout) == (77, "")
+    assert "only root may do this" in refused.stderr
 
 
 def test_a_group_that_is_not_there_is_no_reason_to_serve_everybody(empty_stage: Stage) -> None:

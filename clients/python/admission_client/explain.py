@@ -74,9 +74,9 @@ def _consumer_table(title: str, consumers: list[Frame]) -> str:
         (title.upper(), "LEASE", "PID", "PROCESSES", "CPUS", "MEMORY"),
         [
             (
-                text(one, "name"),
+                text(one, "name") or "(not yours)",
                 one.get("lease") or "-",
-                whole(one, "pid"),
+                whole(one, "pid") or "-",
                 whole(one, "processes"),
                 "-" if one.get("cpus") is None else f"{number(one, 'cpus'):.1f}",
                 f"{whole(one, 'rss_bytes') / GIB:.1f} GiB",

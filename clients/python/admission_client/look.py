@@ -65,14 +65,15 @@ def _lease_table(held: list[Frame]) -> str:
     if not held:
         return "no leases"
     head = ("LEASE", "POOL", "TASK", "PID", "STATE", "CLASS", "WEIGHT", "AGE", "FROM")
-    return table(
+    return _with_users(
         head,
+        held,
         [
             (
                 whole(one, "lease"),
                 text(one, "pool"),
                 text(one, "task") or "-",
-                whole(one, "pid"),
+                whole(one, "pid") or "-",
                 text(one, "state"),
                 text(one, "class"),
                 whole(one, "weight"),
@@ -87,14 +88,15 @@ def _lease_table(held: list[Frame]) -> str:
 def queue_table(waiting: list[Frame]) -> str:
     """Who waits, at which place, and why."""
     head = ("PLACE", "POOL", "TASK", "PID", "CLASS", "WEIGHT", "WAITED", "ABOUT", "WHY")
-    return table(
+    return _with_users(
         head,
+        waiting,
         [
             (
                 whole(one, "position"),
                 text(one, "pool"),
                 text(one, "task") or "-",
-                whole(one, "pid"),
+                whole(one, "pid") or "-",
                 text(one, "class"),
                 whole(one, "weight"),
                 said(number(one, "waiting_s")),
@@ -104,6 +106,14 @@ def queue_table(waiting: list[Frame]) -> str:
             for one in waiting
         ],
     )
+
+
+def _with_users(head: tuple[str, ...], found: list[Frame], lines: list[tuple[object, ...]]) -> str:
+    """The table, with whose each row is where the daemon serves several users."""
+    if not any("user" in one for one in found):
+        return table(head, lines)
+    users = [text(one, "user") for one in found]
+    return table(("USER", *head), [(user, *line) for user, line in zip(users, lines, strict=True)])
 
 
 def status(words: list[str]) -> int:
