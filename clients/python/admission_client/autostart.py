@@ -11,6 +11,8 @@ from admission.protocol import AlreadyServed, Unreachable
 from admission_client.blocking import connect
 from admission_client.granted import LEASE_VARIABLE
 
+# What is this process's alone: whoever starts it with systemd waits for no word of the daemon.
+OURS = (LEASE_VARIABLE, "NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 # How often to look for a daemon that another is starting: it takes its lock before it listens.
 PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.0, 1.0, 1.0)
 
@@ -31,7 +33,7 @@ def start_daemon(path: str) -> _socket.socket:
         )
     # -P: what lies in the working folder is none of our modules.
     command = [sys.executable, "-P", "-m", "admission_client.cli", "serve", "--detach"]
-    outside = {name: value for name, value in os.environ.items() if name != LEASE_VARIABLE}
+    outside = {name: value for name, value in os.environ.items() if name not in OURS}
     started = subprocess.run(
         [*command, "--socket", path],
         stdin=subprocess.DEVNULL,

@@ -81,6 +81,7 @@ class Options:
     json: bool = False
     quiet: bool = False
     detach: bool = False
+    replace: bool = False
     force: bool = False
     words: list[str]
 

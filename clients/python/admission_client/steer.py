@@ -18,6 +18,7 @@ def serve(words: list[str]) -> int:
             SOCKET,
             Option("--config", "config", "the configuration file", "FILE"),
             Option("--detach", "detach", "go to the background once it serves, with a log file"),
+            Option("--replace", "replace", "end the daemon that serves there, and take over"),
         ),
         "serve [options]",
         "The daemon, in the foreground until SIGTERM or Ctrl-C. Leases outlive it: the next one\n"
@@ -27,7 +28,9 @@ def serve(words: list[str]) -> int:
     # The one place where a client starts the service; the rest knows only its protocol.
     from admission.service import serve as service
 
-    return service.run(options.socket, options.config, detach=options.detach)
+    return service.run(
+        options.socket, options.config, detach=options.detach, replace=options.replace
+    )
 
 
 def level(words: list[str]) -> int:
