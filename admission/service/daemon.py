@@ -281,6 +281,7 @@ class Daemon:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Takes over from an earlier daemon, says so, then keeps time until cancelled."""
+        make_room(self.config.connections_max)
         async with trio.open_nursery() as nursery:
             self._vigil.begin(nursery)
             if self._history is not None:

@@ -22,7 +22,6 @@ from admission.service.background import serve_in_background
 from admission.service.config import Config, load
 from admission.service.connections import accept_connections
 from admission.service.daemon import Daemon
-from admission.service.descriptors import make_room
 from admission.service.history import history_path, state_folder
 from admission.service.history.recorder import History
 from admission.service.holders import is_living
@@ -136,7 +135,6 @@ async def _serve(
     say_ready: Callable[[], None],
 ) -> None:
     config = load_config()
-    make_room(config.connections_max)
     core = Admission(config.pools, Governor(throttle=config.throttle), config.core_limits)
     daemon = Daemon(
         core,
