@@ -10,8 +10,8 @@ from typing import Protocol, Self, TypedDict, Unpack
 
 from anyio.from_thread import BlockingPortal
 
-from admission.protocol import Frame
-from admission_client import aio, blocking
+from admission.protocol import Frame, LeaseLost
+from admission_client import aio, blocking, lease
 from admission_client.granted import Lease, claim_fields
 
 OnQueued = Callable[[Frame], None]
@@ -25,6 +25,7 @@ class How(TypedDict, total=False):
     wait: float | None
     ttl: float | None
     bound: str
+    on_lost: Callable[[LeaseLost], None] | None
 
 
 class Talk(Protocol):
@@ -57,7 +58,7 @@ class Blocking:
     module: ModuleType = blocking
 
     def lease(self, pool: str, socket: str, **how: Unpack[How]) -> AbstractContextManager[Lease]:
-        return blocking.lease(pool, socket=socket, **how)
+        return lease(pool, socket=socket, **how)
 
     @contextmanager
     def client(self, path: str) -> Iterator[Talk]:
