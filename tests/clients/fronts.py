@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
 from types import ModuleType, TracebackType
 from typing import Protocol, Self, TypedDict, Unpack
 
@@ -182,3 +182,22 @@ def holding(taking: AbstractContextManager[Lease]) -> Iterator[Holder]:
     with Holder(taking) as holder:
         holder.lease.result()
         yield holder
+
+
+class Ear:
+    """An `on_lost` that notes what it is told, and by whom."""
+
+    def __init__(self) -> None:
+        self.told: list[LeaseLost] = []
+        self.by: list[Thread] = []
+        self._has_come = Event()
+
+    def __call__(self, problem: LeaseLost) -> None:
+        self.told.append(problem)
+        self.by.append(current_thread())
+        self._has_come.set()
+
+    def wait(self) -> str:
+        """What it was told first, in words."""
+        self._has_come.wait()
+        return str(self.told[0])
