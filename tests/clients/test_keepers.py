@@ -72,9 +72,10 @@ def test_ctrl_c_in_a_kept_body_gives_the_lease_back(daemon: Daemon, bound: str) 
 
 
 @pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.parametrize("step", ["Keeper.begin", "Keeper.end", "Client.release"])
+@pytest.mark.parametrize("bound", ["process", "connection"])
+@pytest.mark.parametrize("step", ["Client.acquire", "Keeper.begin", "Keeper.end"])
 def test_ctrl_c_on_the_way_in_or_out_gives_the_lease_back_all_the_same(
-    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, step: str
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, step: str, bound: str
 ) -> None:
     """Right after what that step does, when the next one has not begun."""
     kind = {"Keeper": keeping.Keeper, "Client": blocking.Client}[step.split(".")[0]]
@@ -87,8 +88,9 @@ def test_ctrl_c_on_the_way_in_or_out_gives_the_lease_back_all_the_same(
         signal.raise_signal(signal.SIGINT)
 
     threads, before = threading.active_count(), descriptors()
+    body = lease("one", socket=daemon.path, bound=bound, on_lost=Ear())
     monkeypatch.setattr(kind, name, interrupted)
-    with pytest.raises(KeyboardInterrupt), lease("one", socket=daemon.path, bound="connection"):
+    with pytest.raises(KeyboardInterrupt), body:
         pass
     assert daemon.in_use() == 0
     assert (threading.active_count(), descriptors()) == (threads, before)
