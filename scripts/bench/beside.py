@@ -6,12 +6,13 @@ much.
 
 import sys
 import time
+from dataclasses import dataclass
 from statistics import median
 
 from admission_client import Client
 from admission_client.granted import claim_fields
 from scripts.bench.figures import Figure
-from scripts.bench.stage import Stage, progress
+from scripts.bench.stage import Stage, cpu_s, progress
 
 PAIRS = 100
 SETTLE_S = 0.3
@@ -24,49 +25,63 @@ COMPANY = (
 )
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Of an acquire and its release: the median by the client's clock, and what the daemon has
+    spent on CPUs meanwhile, on this client or on others.
+    """
+
+    pair_us: float
+    daemon_us: float
+
+
 def bench_beside(stage: Stage, rounds: int) -> list[Figure]:
-    stage.serve()
-    alone_us: dict[str, list[float]] = {kind: [] for kind, _, _ in COMPANY}
-    beside_us: dict[str, list[float]] = {kind: [] for kind, _, _ in COMPANY}
+    pid = stage.serve()
+    costs: dict[str, list[tuple[Cost, Cost]]] = {kind: [] for kind, _, _ in COMPANY}
     for number in range(rounds):
         for kind, _, _ in COMPANY:
             progress(f"beside: round {number + 1} of {rounds}, {kind}")
             if number % 2:
-                beside_us[kind].append(_time_beside_us(stage, kind))
-            alone_us[kind].append(_time_pairs_us(stage))
-            if not number % 2:
-                beside_us[kind].append(_time_beside_us(stage, kind))
-    figures = [
-        Figure("beside: alone", "us/pair", [one for kind in alone_us.values() for one in kind])
-    ]
+                beside = _measure_beside(stage, pid, kind)
+                alone = _measure(stage, pid)
+            else:
+                alone = _measure(stage, pid)
+                beside = _measure_beside(stage, pid, kind)
+            costs[kind].append((beside, alone))
+    every = [alone.pair_us for both in costs.values() for _, alone in both]
+    figures = [Figure("beside: alone", "us/pair", every)]
     for kind, said, limit in COMPANY:
-        both = zip(beside_us[kind], alone_us[kind], strict=True)
+        both = costs[kind]
+        ratios = [beside.pair_us / alone.pair_us for beside, alone in both]
+        by_cpu = [beside.daemon_us / alone.daemon_us for beside, alone in both]
         figures += [
-            Figure(f"beside: {said}", "us/pair", beside_us[kind]),
-            Figure(f"beside: {said} / alone", "", [one / alone for one, alone in both], limit),
+            Figure(f"beside: {said}", "us/pair", [beside.pair_us for beside, _ in both]),
+            Figure(f"beside: {said} / alone", "", ratios, limit),
+            Figure(f"beside: {said}, by the daemon's CPU", "", by_cpu),
         ]
     return figures
 
 
-def _time_beside_us(stage: Stage, kind: str) -> float:
+def _measure_beside(stage: Stage, pid: int, kind: str) -> Cost:
     company = stage.start(sys.executable, "-m", "scripts.bench.company", kind, stage.socket)
     try:
         stage.line(company)
-        return _time_pairs_us(stage)
+        return _measure(stage, pid)
     finally:
         company.kill()
         company.wait()
 
 
-def _time_pairs_us(stage: Stage) -> float:
-    """The median of an acquire and its release, on a connection that stays."""
+def _measure(stage: Stage, pid: int) -> Cost:
+    """On a connection that stays."""
     fields = claim_fields(pool="one", task="bench")
     times_us: list[float] = []
     time.sleep(SETTLE_S)  # what came before is over, and what is beside has begun
     with Client(stage.socket) as client:
         client.ask("hello")
+        daemon_s = cpu_s(pid)
         for _ in range(PAIRS):
             begun_at = time.perf_counter()
             client.release(client.acquire(fields))
             times_us.append(1e6 * (time.perf_counter() - begun_at))
-    return median(times_us)
+        return Cost(median(times_us), 1e6 * (cpu_s(pid) - daemon_s) / PAIRS)
