@@ -4,7 +4,6 @@ What holds for both is in test_keeping.py.
 """
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -19,29 +18,46 @@ from admission.protocol import LeaseLost, Unreachable
 from admission_client import aio, blocking, keeping, lease
 from tests.clients.daemons import Daemon
 from tests.clients.fronts import Ear
+from tests.clients.test_blocking import run_python
 
 # --- the thread of the blocking client ----------------------------------------------------------
 
 
-def descriptors() -> int:
-    """How many this process has open."""
-    return len(os.listdir("/dev/fd"))
+def keepers() -> int:
+    return sum(thread.name == "admission keeper" for thread in threading.enumerate())
+
+
+LEAVING = """
+import os, sys, threading
+from admission_client import LeaseLost, lease
+
+def there():
+    return threading.active_count(), len(os.listdir("/dev/fd"))
+
+is_lost = threading.Event()
+before = there()
+with lease("one", socket=sys.argv[1], bound="connection"):
+    assert there()[0] == before[0] + 1
+assert there() == before, there()
+with lease("one", socket=sys.argv[1], ttl=0.01, on_lost=lambda _: is_lost.set()):
+    is_lost.wait()
+assert there() == before, there()
+try:
+    with lease("one", socket=sys.argv[1], bound="connection", ttl=0.01):
+        while there()[0] > before[0]:
+            pass
+except LeaseLost:
+    assert there() == before, there()
+"""
 
 
 def test_the_keeper_ends_with_the_body_and_leaves_nothing_open(daemon: Daemon) -> None:
-    threads, before = threading.active_count(), descriptors()
-    with lease("one", socket=daemon.path, bound="connection"):
-        assert threading.active_count() == threads + 1
-    assert (threading.active_count(), descriptors()) == (threads, before)
-    with pytest.raises(LeaseLost), lease("one", socket=daemon.path, bound="connection", ttl=0.01):
-        daemon.wait_until(daemon.is_idle)
-    assert (threading.active_count(), descriptors()) == (threads, before)
+    run_python(LEAVING, daemon.path)
 
 
 def test_no_keeper_runs_where_nobody_needs_one(daemon: Daemon) -> None:
-    threads = threading.active_count()
     with lease("one", socket=daemon.path):
-        assert threading.active_count() == threads
+        assert keepers() == 0
 
 
 def test_a_body_ends_at_once_while_the_keeper_waits_for_a_daemon_that_is_stopped(
@@ -87,13 +103,12 @@ def test_ctrl_c_on_the_way_in_or_out_gives_the_lease_back_all_the_same(
         does(*words)
         signal.raise_signal(signal.SIGINT)
 
-    threads, before = threading.active_count(), descriptors()
     body = lease("one", socket=daemon.path, bound=bound, on_lost=Ear())
     monkeypatch.setattr(kind, name, interrupted)
     with pytest.raises(KeyboardInterrupt), body:
         pass
     assert daemon.in_use() == 0
-    assert (threading.active_count(), descriptors()) == (threads, before)
+    assert keepers() == 0
 
 
 @pytest.mark.usefixtures("ctrl_c")
@@ -117,7 +132,6 @@ def test_ctrl_c_is_heard_while_an_on_lost_is_waited_for(
         may_end.set()
 
     monkeypatch.setattr(keeping.Keeper, "end", end)
-    before = descriptors()
     thread = threading.Thread(target=interrupt)
     body = lease("one", socket=daemon.path, ttl=0.01, on_lost=take_long)
     body.__enter__()
@@ -126,7 +140,7 @@ def test_ctrl_c_is_heard_while_an_on_lost_is_waited_for(
     with pytest.raises(KeyboardInterrupt):
         body.__exit__(None, None, None)
     thread.join()
-    assert descriptors() == before
+    assert keepers() == 0
 
 
 FORKING = """

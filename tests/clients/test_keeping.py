@@ -11,7 +11,7 @@ from threading import Event, main_thread
 import pytest
 
 from admission.protocol import LeaseLost, NoSlot, Unreachable
-from admission_client import aio, autostart
+from admission_client import aio, autostart, dialogue
 from admission_client.dialogue import RECONNECT_PAUSES_S, pauses_s
 from tests.clients.answers import GRANTED
 from tests.clients.daemons import Daemon
@@ -63,6 +63,19 @@ def test_a_daemon_that_stays_away_takes_no_lease_but_the_end_says_that_it_is_gon
             body.__exit__(None, None, None)
     assert ear.told == []
     daemon.forget()
+
+
+def test_a_lease_of_which_nobody_knows_once_the_daemon_is_back_is_lost(
+    daemon: Daemon, front: Front
+) -> None:
+    body = front.lease("one", daemon.path)
+    body.__enter__()
+    daemon.forget()
+    starting = threading.Thread(target=daemon.start)
+    starting.start()
+    with pytest.raises(LeaseLost, match="there is no lease"):
+        body.__exit__(None, None, None)
+    starting.join()
 
 
 # --- until it is lost ---------------------------------------------------------------------------
@@ -185,7 +198,8 @@ def test_a_waiter_looks_for_its_daemon_before_it_starts_one(
 
     monkeypatch.setattr(autostart, "start_daemon", refuse)
     monkeypatch.setattr(aio, "start_daemon", refuse)
-    for limit_s, tries in ((0.01, 0), (2.0, 1)):
+    monkeypatch.setattr(dialogue, "RECONNECT_PAUSES_S", (0.001,) * len(RECONNECT_PAUSES_S))
+    for limit_s, tries in ((0.0, 0), (0.5, 1)):
         with holding(front.lease("one", daemon.path)) as first:
             with Holder(front.lease("one", daemon.path, task="second")) as second:
                 daemon.wait_for_waiting("second")

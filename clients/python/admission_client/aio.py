@@ -140,16 +140,18 @@ class Client:
         if lease.is_shared:
             return
         # A second try after a broken connection may find that the first one had worked.
+        may_have_worked = False
         for is_last in (False, True):
             try:
                 await self.ask("release", {"lease": lease.id})
                 return
-            except Unreachable:
+            except Unreachable as problem:
                 if is_last or self._stream is not None:
                     raise  # it is there, and does not answer
+                may_have_worked = isinstance(problem, Disconnected)
                 await self._reconnect(RECONNECT_S)
             except LeaseLost:
-                if not is_last:
+                if not may_have_worked:
                     raise
                 return
 
@@ -277,7 +279,8 @@ async def lease(
     cancel_on_lost: bool = False,
 ) -> AsyncIterator[Lease]:
     """Holds a lease for the body of an `async with`; all is as with `admission_client.lease`, but
-    that the keeper is a task, which calls `on_lost`.
+    that the keeper is a task, which calls `on_lost`. So a body that is kept has to end in the task
+    in which it began.
 
     Args:
         cancel_on_lost: cancel the body, too, when the lease is lost. Then LeaseLost is raised at

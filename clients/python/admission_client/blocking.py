@@ -103,7 +103,7 @@ class Client:
         self, fields: Frame, wait_s: float | None = None, on_wait: "OnWait | None" = None
     ) -> Lease:
         """A lease, when it is granted. If the daemon goes away meanwhile, the place in the queue
-        is taken up again.
+        is taken up again. Nobody keeps the lease from then on, as `lease` does.
 
         Args:
             fields: of the request; `granted.claim_fields` makes them. A `request` among them is
@@ -143,16 +143,18 @@ class Client:
         if lease.is_shared:
             return
         # A second try after a broken connection may find that the first one had worked.
+        may_have_worked = False
         for is_last in (False, True):
             try:
                 self.ask("release", {"lease": lease.id})
                 return
-            except Unreachable:
+            except Unreachable as problem:
                 if is_last or self._sock is not None:
                     raise  # it is there, and does not answer
+                may_have_worked = isinstance(problem, Disconnected)
                 self._reconnect(RECONNECT_S)
             except LeaseLost:
-                if not is_last:
+                if not may_have_worked:
                     raise
                 return
 

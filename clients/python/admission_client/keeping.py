@@ -31,6 +31,7 @@ class Keeper(Client):
         super().__init__(path)
         self._tenure = tenure
         self._end_read, self._end_write = os.pipe()
+        self._is_done = threading.Event()
         # A daemon thread: a `with` that is never left does not keep the interpreter from ending.
         self._thread = threading.Thread(target=self._run, name="admission keeper", daemon=True)
 
@@ -44,15 +45,15 @@ class Keeper(Client):
         told.
         """
         if self._end_write < 0:
-            return  # Ctrl-C came between this and the next step; whoever cleans up ends it again
+            return  # Ctrl-C came right after it, and whoever cleans up ends it again
         os.write(self._end_write, b".")
-        try:
-            if self._thread.ident is not None:
-                self._thread.join()
-        finally:
-            if not self._thread.is_alive():  # else Ctrl-C came while somebody was being told
-                self.hand_over(client)
-                self.forget()
+        if self._thread.ident is not None:
+            # Not by `join` alone: Ctrl-C in the middle of it has Python 3.11 take the thread for
+            # ended that still runs.
+            self._is_done.wait()
+            self._thread.join()
+        self.hand_over(client)
+        self.forget()
 
     def forget(self) -> None:
         """Closes what is open; of a parent's keeper this is all that a forked child has."""
@@ -69,11 +70,13 @@ class Keeper(Client):
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self._keep()
+            # Who is told may start processes, which inherit what is blocked.
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            self._tenure.tell()
         except Stopped:
-            return
-        # Who is told may start processes, which inherit what is blocked.
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self._tenure.tell()
+            pass
+        finally:
+            self._is_done.set()
 
     def _keep(self) -> None:
         """Until the lease is lost."""
