@@ -252,3 +252,35 @@ async def test_a_task_with_a_kept_body_that_asyncio_cancels_gives_its_lease_back
     with pytest.raises(asyncio.CancelledError):
         await task
     assert daemon.in_use() == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, ExceptionGroup])
+async def test_what_a_kept_body_raises_comes_out_as_it_is_whatever_it_is(
+    daemon: Daemon, kind: type[BaseException]
+) -> None:
+    problem = ExceptionGroup("two", [ValueError()]) if kind is ExceptionGroup else kind("one")
+    with pytest.raises(kind) as found:
+        async with aio.lease("one", socket=daemon.path, bound="connection"):
+            raise problem
+    assert found.value is problem
+    assert found.value.__cause__ is None
+    assert await run_sync(daemon.in_use) == 0
+
+
+@pytest.mark.anyio
+async def test_a_kept_body_that_fails_while_it_is_cancelled_says_what_failed(
+    daemon: Daemon,
+) -> None:
+    async def fail(scope: anyio.CancelScope) -> None:
+        with scope:
+            async with aio.lease("one", socket=daemon.path, bound="connection"):
+                scope.cancel()
+                try:
+                    await anyio.sleep_forever()
+                finally:
+                    raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail(anyio.CancelScope())
+    assert daemon.in_use() == 0

@@ -1,6 +1,6 @@
 """Keeps a lease while the body of an `async with` runs: as `keeping`, by a task."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -72,4 +72,13 @@ def _is_all(group: "BaseExceptionGroup[BaseException]", failed: BaseException | 
     cancelled = anyio.get_cancelled_exc_class()
     if failed is None or isinstance(failed, cancelled):
         return False
-    return group.split(lambda one: one is failed or isinstance(one, cancelled))[1] is None
+    of_body = [id(one) for one in _leaves(failed)]  # of a group, trio makes another one
+    return all(id(one) in of_body or isinstance(one, cancelled) for one in _leaves(group))
+
+
+def _leaves(problem: BaseException) -> Iterator[BaseException]:
+    if isinstance(problem, BaseExceptionGroup):
+        for one in problem.exceptions:
+            yield from _leaves(one)
+    else:
+        yield problem

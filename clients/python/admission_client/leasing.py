@@ -85,7 +85,7 @@ class lease:
 
     With `on_lost`, or bound to the connection, the lease has a keeper: a thread that reads the
     connection while the body runs, and takes the lease up again after the daemon was away. It ends
-    with the `with`. (So does a forked child's part in the lease: it is the parent's.)
+    with the `with`. A forked child has no part in lease or keeper, and may leave the body.
 
     Args:
         pool: of which it takes units.
@@ -95,7 +95,8 @@ class lease:
         class_: `critical`, `normal` or `batch`.
         group: whatever should share fairly.
         ttl: ends by itself after so many seconds unless renewed.
-        bound: `process`, or `connection`: ends when this client's connection does.
+        bound: what ends it: `process`, `tree` (this process and all that it started), or
+            `connection`: this client's, however it comes to be closed.
         socket: the daemon's socket; without it, the usual place.
         on_lost: called once if the lease ends while the body runs: its ttl passed, it was revoked,
             or it could not be taken up again. It is called by the keeper's thread at that moment,
