@@ -247,7 +247,9 @@ class Client:
                 await self.ask(op, fields)
                 return
             except (Unreachable, Unavailable):
-                if give_up_at is not None and time.monotonic() + pause_s > give_up_at:
+                # The first try may have reached the old one, which takes a moment to end.
+                is_over = give_up_at is not None and time.monotonic() + pause_s > give_up_at
+                if tries and is_over:
                     raise
             await anyio.sleep(pause_s)
 
