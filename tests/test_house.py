@@ -51,6 +51,7 @@ CLIENT_MAY = STANDARD | {"admission.__version__", "admission.protocol", "admissi
 # What only one file of the client may do besides.
 CLIENT_FILE_MAY = {
     "aio.py": {"anyio"},
+    "aio_keeping.py": {"anyio"},
     "aio_monitor.py": {"anyio"},
     "autopilot.py": {"trio"},
     # `admission simulate` runs the rules themselves, with a configuration, on a history.

@@ -22,7 +22,7 @@ from admission.service.peers import Peer, peer_of
 # Small, so that one who sends much takes turns with the others.
 READ_BYTES = 4096
 # A hundred requests fit one read, and what each costs differs a thousandfold.
-TURN_S = 0.001
+TURN_S = 0.00025
 ACCEPT_PAUSE_S = 0.1
 # No descriptors or no memory: passes by itself.
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)

@@ -5,6 +5,8 @@ run     `admission run -- true` with a warm daemon, against `python -c pass`
 idle    what a daemon takes while five leases are out and nobody asks it anything
 reap    from the SIGKILL of a holder to the next waiter's grant, against a bare kill and wait
 sample  what one look at a machine with 500 processes takes
+beside  acquire and release beside clients that misbehave, against the same alone
+restart a daemon that is killed with 1,000 leases out, against its interpreter and imports
 
 What is compared takes turns, so that whatever else the machine does hits both. The figures are
 medians, with the middle half of the rounds. docs/performance.md says what bounds each of them.
@@ -22,10 +24,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from admission.protocol import AdmissionError
+from scripts.bench.beside import bench_beside
 from scripts.bench.figures import Figure, as_map, print_table
 from scripts.bench.idle import bench_idle
 from scripts.bench.pairs import bench_pairs
 from scripts.bench.reap import bench_reap
+from scripts.bench.restart import bench_restart
 from scripts.bench.run import bench_run
 from scripts.bench.sample import bench_sample
 from scripts.bench.stage import Broken, Stage, catch_signals, progress, staged
@@ -38,7 +42,9 @@ def main() -> int:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("bench", description=__doc__, formatter_class=raw)
     parser.add_argument(
-        "--only", choices=["pairs", "run", "idle", "reap", "sample"], help="just this one"
+        "--only",
+        choices=["pairs", "run", "idle", "reap", "sample", "beside", "restart"],
+        help="just this one",
     )
     parser.add_argument("--rounds", type=int, default=9, help="7 at least for figures to quote")
     parser.add_argument("--idle-s", type=float, default=20.0, help="for how long idle looks on")
@@ -51,6 +57,8 @@ def main() -> int:
         "idle": lambda stage: bench_idle(stage, options.idle_s),
         "reap": lambda stage: bench_reap(stage, rounds),
         "sample": lambda _: bench_sample(rounds),
+        "beside": lambda stage: bench_beside(stage, rounds),
+        "restart": lambda stage: bench_restart(stage, rounds),
     }
     catch_signals()
     figures: list[Figure] = []

@@ -1,8 +1,10 @@
 """What the benchmarks start besides the daemon: `python -m scripts.bench.roles ROLE SOCKET`.
+Bad company is in `scripts.bench.company`.
 
 Each says a line when it is ready.
 """
 
+import os
 import signal
 import socket
 import sys
@@ -55,7 +57,29 @@ def stand_by(path: str) -> None:
     signal.pause()
 
 
-ROLES: dict[str, Callable[[str], None]] = {"echo": echo, "holder": hold, "bystander": stand_by}
+def hold_many(path: str) -> None:
+    """A thousand processes that sleep, each with a lease of its own in the pool `many`."""
+    pids = []
+    for _ in range(HERD):
+        pid = os.fork()
+        if not pid:
+            while True:
+                signal.pause()
+        pids.append(pid)
+    with Client(path) as client:
+        for pid in pids:
+            client.acquire(claim_fields(pool="many", task="bench", pid=pid))
+    print("all hold", flush=True)
+    signal.pause()
+
+
+HERD = 1000
+ROLES: dict[str, Callable[[str], None]] = {
+    "echo": echo,
+    "holder": hold,
+    "bystander": stand_by,
+    "herd": hold_many,
+}
 
 if __name__ == "__main__":
     ROLES[sys.argv[1]](sys.argv[2])

@@ -22,11 +22,13 @@ START_S = 10.0
 POLL_S = 0.002
 LOG_CHARS_SHOWN = 4000
 
-# Nothing waits but in the pool `one`, and no load changes the level. `many` is for more leases than
-# the memory budget of `agents` lets out at once.
+# Nothing waits but in the pools `one` and `few`, and no load changes the level. `many` is for more
+# leases than the memory budget of `agents` lets out at once.
 POOLS = """
 [pools.one]
 capacity = 1
+[pools.few]
+capacity = 5
 [pools.many]
 capacity = 1000
 """
@@ -96,12 +98,15 @@ class Stage:
 
     def serve(self) -> int:
         """Starts the daemon; its PID, once it answers."""
-        config = self.folder / "config.toml"
-        config.write_text(CONFIG)
-        words = ("serve", "--socket", self.socket, "--config", str(config))
-        process = self.start(COMMAND, *words)
+        process = self.launch()
         self.until(lambda status: True)
         return process.pid
+
+    def launch(self) -> Process:
+        """Starts the daemon."""
+        config = self.folder / "config.toml"
+        config.write_text(CONFIG)
+        return self.start(COMMAND, "serve", "--socket", self.socket, "--config", str(config))
 
     def until(self, holds: Callable[[Frame], bool]) -> None:
         """Asks for the daemon's status until it is as it should be."""

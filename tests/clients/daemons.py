@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -114,6 +115,15 @@ class Daemon:
 
     def in_use(self, pool: str = "one") -> int:
         return whole(mapping(self.ask("status"), "in_use"), pool)
+
+    def states(self, pool: str = "one") -> list[str]:
+        """The states of the leases that are out."""
+        return [str(one["state"]) for one in rows(self.ask("leases", pool=pool), "leases")]
+
+    def await_resumed(self, pool: str = "one") -> None:
+        """Until every lease has been taken up again. Of that there is no news, so this looks."""
+        while "detached" in self.states(pool):
+            time.sleep(0.005)
 
     def waiting(self, pool: str = "one") -> list[str]:
         """The labels of those that wait, in order."""

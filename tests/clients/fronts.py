@@ -4,14 +4,14 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from threading import Event, Thread
+from threading import Event, Thread, current_thread
 from types import ModuleType, TracebackType
 from typing import Protocol, Self, TypedDict, Unpack
 
 from anyio.from_thread import BlockingPortal
 
-from admission.protocol import Frame
-from admission_client import aio, blocking
+from admission.protocol import Frame, LeaseLost
+from admission_client import aio, blocking, lease
 from admission_client.granted import Lease, claim_fields
 
 OnQueued = Callable[[Frame], None]
@@ -25,6 +25,7 @@ class How(TypedDict, total=False):
     wait: float | None
     ttl: float | None
     bound: str
+    on_lost: Callable[[LeaseLost], None] | None
 
 
 class Talk(Protocol):
@@ -57,7 +58,7 @@ class Blocking:
     module: ModuleType = blocking
 
     def lease(self, pool: str, socket: str, **how: Unpack[How]) -> AbstractContextManager[Lease]:
-        return blocking.lease(pool, socket=socket, **how)
+        return lease(pool, socket=socket, **how)
 
     @contextmanager
     def client(self, path: str) -> Iterator[Talk]:
@@ -181,3 +182,22 @@ def holding(taking: AbstractContextManager[Lease]) -> Iterator[Holder]:
     with Holder(taking) as holder:
         holder.lease.result()
         yield holder
+
+
+class Ear:
+    """An `on_lost` that notes what it is told, and by whom."""
+
+    def __init__(self) -> None:
+        self.told: list[LeaseLost] = []
+        self.by: list[Thread] = []
+        self._has_come = Event()
+
+    def __call__(self, problem: LeaseLost) -> None:
+        self.told.append(problem)
+        self.by.append(current_thread())
+        self._has_come.set()
+
+    def wait(self) -> str:
+        """What it was told first, in words."""
+        self._has_come.wait()
+        return str(self.told[0])

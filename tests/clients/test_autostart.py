@@ -11,8 +11,8 @@ from threading import Event
 import pytest
 
 from admission.protocol import Unreachable
-from admission_client import Client, aio, autostart
-from admission_client.blocking import connect, lease
+from admission_client import Client, aio, autostart, lease
+from admission_client.blocking import connect
 from tests.clients.daemons import CONFIG, Daemon, end_detached
 from tests.clients.fronts import Front, Holder
 

@@ -8,6 +8,7 @@ from admission_client.durations import parse_duration
 from admission_client.hold import ACQUIRE, RUN
 from admission_client.options import (
     CLASSES,
+    HOLDS,
     JSON,
     SOCKET,
     Option,
@@ -20,6 +21,8 @@ from admission_client.options import (
     parse_class,
     parse_count,
     parse_descriptor,
+    parse_hold,
+    parse_hold_of_another,
     parse_leases,
     take_no_words,
 )
@@ -36,6 +39,8 @@ RIGHT_VALUES = {
     parse_count: st.sampled_from(["1", "7", "4294967296"]),
     parse_duration: st.sampled_from(["0", "500ms", "30s", "2h", "1.5"]),
     parse_class: st.sampled_from(CLASSES),
+    parse_hold: st.sampled_from(HOLDS),
+    parse_hold_of_another: st.sampled_from(["process", "tree"]),
     parse_descriptor: st.sampled_from(["0", "3"]),
     str: st.sampled_from(["", "agents", "a b", "naïve = 日本", "x=y"]),
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -9,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from admission.protocol import Frame
 from admission_client import lease
 from admission_client.granted import rows
+from admission_client.hold import INHERITED_FROM
 from tests.clients.commands import PROGRAM, Caller, command, run
 from tests.clients.daemons import Daemon
 from tests.clients.fronts import holding
+from tests.clients.impostors import Impostor, grants
 
 NOT_AT_ALL = "argparse asyncio trio anyio psutil msgspec socket enum re dataclasses typing json"
 NOT_AT_ALL += " subprocess shutil threading selectors contextlib"
@@ -107,6 +111,70 @@ def test_a_command_whose_name_is_no_text_runs_like_any_other(tmp_path: Path) -> 
     script.write_text("#!/bin/sh\nexit 5\n")
     script.chmod(stat.S_IRWXU)
     assert run(*command("run", "--", str(script))) == (5, "", "")
+
+
+# --- what ends its lease -------------------------------------------------------------------------
+
+CLOSES = "import os; input(); os.closerange(3, 4096); print('closed', flush=True); input()"
+
+
+@pytest.mark.usefixtures("found")
+def test_a_command_may_inherit_the_connection_and_its_lease_ends_with_that(daemon: Daemon) -> None:
+    line = command("run", "--hold", "connection", "--pool", "one", "--")
+    with subprocess.Popen(
+        [*line, sys.executable, "-c", CLOSES],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        daemon.wait_until(lambda: daemon.in_use() == 1)
+        (held,) = rows(daemon.ask("leases"), "leases")
+        assert (held["bound"], held["pid"]) == ("connection", process.pid)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "closed\n"
+        daemon.wait_until(daemon.is_idle)
+        assert process.poll() is None
+        process.stdin.close()
+    assert process.returncode == 1
+
+
+@pytest.mark.usefixtures("found")
+def test_what_a_command_inherits_is_no_descriptor_that_scripts_use() -> None:
+    show = (sys.executable, "-c", "import os; print(*sorted(map(int, os.listdir('/dev/fd'))))")
+    plain = {*map(int, run(*command("run", "--", *show)).out.split())}
+    said = run(*command("run", "--hold=connection", "--", *show))
+    (kept,) = {*map(int, said.out.split())} - plain
+    assert kept == INHERITED_FROM
+    few = f"ulimit -n {INHERITED_FROM} && exec " + shlex.join(
+        command("run", "--hold=connection", "--", *show)
+    )
+    assert len({*map(int, run("/bin/sh", "-c", few).out.split())} - plain) == 1
+
+
+@pytest.mark.parametrize("hold", ["process", "tree", "connection"])
+def test_the_daemon_is_asked_for_what_is_to_end_the_lease(hold: str, folder: Path) -> None:
+    asked: list[object] = []
+
+    def note(frame: Frame) -> bytes | None:
+        asked.append(frame["bound"])
+        return grants(frame)
+
+    path = str(folder / "a.sock")
+    with Impostor(path, [[note]]):
+        said = run(*command("run", "--hold", hold, "--", "true"), ADMISSION_SOCKET=path)
+    assert (said.status, asked) == (0, [hold])
+
+
+def test_what_only_acquires_has_no_connection_to_hold_by(call: Caller) -> None:
+    said = call("acquire", "--hold", "connection")
+    assert said.status == 2
+    assert '"connection" is for "admission run": what only acquires closes its own' in said.err
+    assert call("run", "--hold", "hope", "--", "true").err.endswith(
+        'argument --hold: "hope" is nothing to hold a lease by; write process, tree, connection\n'
+    )
 
 
 # --- what it can't become -----------------------------------------------------------------------

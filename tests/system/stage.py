@@ -111,8 +111,20 @@ class Stage:
         before: Sequence[str] = (),
     ) -> "subprocess.Popen[bytes]":
         """Starts `admission WORDS …` in a session of its own; `before` stands before all that."""
+        line = (*before, *COMMAND, *words)
+        return self.start(*line, stdin=stdin, stdout=stdout, stderr=stderr, env=env)
+
+    def start(
+        self,
+        *line: str,
+        stdin: int = subprocess.PIPE,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+        env: dict[str, str] | None = None,
+    ) -> "subprocess.Popen[bytes]":
+        """Starts any program in a session of its own."""
         process = subprocess.Popen(
-            [*before, *COMMAND, *words],
+            line,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -155,6 +167,12 @@ class Stage:
                 if holds(view := self.look()):
                     return view
         raise AssertionError("the daemon went away")
+
+    def look_until(self, holds: "Callable[[View], bool]") -> "View":
+        """The same for what is no news: that a lease was taken up again."""
+        while not holds(view := self.look()):
+            time.sleep(0.02)
+        return view
 
 
 class View:

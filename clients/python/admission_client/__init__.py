@@ -17,11 +17,12 @@ from admission.protocol import (
     Unavailable,
     Unreachable,
 )
-from admission_client.blocking import Client, lease
+from admission_client.blocking import Client
 from admission_client.granted import Lease, Params
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from admission_client.leasing import lease
     from admission_client.monitor import ResourceMonitor
 
 __all__ = [
@@ -41,9 +42,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """ResourceMonitor, when it is first asked for: `admission run` comes through here, and has no
+    """What is imported when it is first asked for: `admission run` comes through here, and has no
     use for it.
     """
+    if name == "lease":
+        from admission_client.leasing import lease
+
+        return lease
     if name == "ResourceMonitor":
         from admission_client.monitor import ResourceMonitor
 

@@ -15,21 +15,32 @@ import anyio
 import anyio.to_thread
 from anyio.abc import SocketStream
 
-from admission.protocol import AdmissionError, Frame, LeaseLost, Unreachable, socket_path
-from admission_client.autostart import start_daemon
-from admission_client.blocking import (
-    ANSWER_TIMEOUT_S,
-    FAREWELL_S,
-    READ_BYTES,
-    RECONNECT_PAUSES_S,
-    RECONNECT_S,
+from admission.protocol import (
+    REQUEST_BYTES,
+    AdmissionError,
+    Frame,
+    LeaseLost,
+    Unavailable,
+    Unreachable,
+    socket_path,
 )
-from admission_client.dialogue import Dialogue, Disconnected, nobody_answers, stuck
+from admission_client.autostart import start_daemon
+from admission_client.blocking import ANSWER_TIMEOUT_S, FAREWELL_S, READ_BYTES, RECONNECT_S
+from admission_client.dialogue import (
+    TRIES_BEFORE_START,
+    Dialogue,
+    Disconnected,
+    nobody_answers,
+    pauses_s,
+    stuck,
+)
 from admission_client.granted import Lease, claim_fields, enclosing_lease
+from admission_client.leasing import Tenure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from admission_client.aio_monitor import ResourceMonitor
+    from admission_client.leasing import OnLost
 
 __all__ = ["Client", "ResourceMonitor", "lease"]
 
@@ -63,6 +74,11 @@ class Client:
             with anyio.CancelScope(shield=True):
                 await stream.aclose()
 
+    def hand_over(self, to: "Client") -> None:
+        """Lets another client go on with this connection, and what is bound to it."""
+        to._stream, self._stream = self._stream, None
+        to._dialogue, self._dialogue = self._dialogue, to._dialogue
+
     # --- requests -------------------------------------------------------------------------------
 
     async def ask(self, op: str, fields: Frame | None = None) -> Frame:
@@ -84,7 +100,8 @@ class Client:
         is taken up again.
 
         Args:
-            fields: of the request; `granted.claim_fields` makes them.
+            fields: of the request; `granted.claim_fields` makes them. A `request` among them is
+                the id by which it can be cancelled.
             wait_s: at most so many seconds; None for ever, 0 now or not at all.
             on_queued: called with each `queued` event.
 
@@ -92,7 +109,7 @@ class Client:
             NoSlot: nothing was free within the wait.
             AdmissionError: it was refused, or no daemon could be had.
         """
-        once = {**fields, "request": os.urandom(16)}
+        once = {"request": os.urandom(REQUEST_BYTES), **fields}
         give_up_at = None if wait_s is None else time.monotonic() + wait_s
         try:
             while True:
@@ -104,33 +121,37 @@ class Client:
                     await self._send(self._dialogue.ask("acquire", once))
                     return Lease(await self._answer(limit_s, on_queued))
                 except Disconnected:
-                    await self._reconnect()
+                    await self._reconnect(RECONNECT_S)
         except BaseException as problem:
             # Unless the daemon has refused it, it may still grant it, and nobody waits any more:
             # cancelled, a bug in `on_queued`, no answer in time, or one that is nonsense.
             if isinstance(problem, Unreachable) or not isinstance(problem, AdmissionError):
-                await self._cancel(once)
+                await self.cancel(once)
             raise
 
     async def release(self, lease: Lease) -> None:
-        """Gives a lease back. A shared one is its holder's, and stays.
+        """Gives a lease back. A shared one is its holder's, and stays. If the daemon is away, it is
+        waited for.
 
         Raises:
             LeaseLost: it had ended already.
+            AdmissionError: no daemon could be had.
         """
         if lease.is_shared:
             return
         # A second try after a broken connection may find that the first one had worked.
+        may_have_worked = False
         for is_last in (False, True):
             try:
                 await self.ask("release", {"lease": lease.id})
                 return
-            except Disconnected:
-                if is_last:
-                    raise
-                await self._reconnect()
+            except Unreachable as problem:
+                if is_last or self._stream is not None:
+                    raise  # it is there, and does not answer
+                may_have_worked = isinstance(problem, Disconnected)
+                await self._reconnect(RECONNECT_S)
             except LeaseLost:
-                if not is_last:
+                if not may_have_worked:
                     raise
                 return
 
@@ -207,22 +228,35 @@ class Client:
         except OSError as problem:
             raise nobody_answers(self.path, problem) from None
 
-    async def _reconnect(self) -> None:
-        """Connects again to a daemon that was there a moment ago."""
-        give_up_at = time.monotonic() + RECONNECT_S
-        pauses_s = iter(RECONNECT_PAUSES_S)
-        while True:
-            try:
-                await self.ask("hello")  # who only accepts connections is no daemon yet
-                return
-            except Unreachable:
-                pause_s = next(pauses_s, RECONNECT_PAUSES_S[-1])
-                if time.monotonic() + pause_s > give_up_at:
-                    raise
-                await anyio.sleep(pause_s)
+    async def _reconnect(
+        self, limit_s: float | None, op: str = "hello", fields: Frame | None = None
+    ) -> None:
+        """Connects again to a daemon that was there a moment ago, and asks it this.
 
-    async def _cancel(self, fields: Frame) -> None:
-        """Takes a request back as well as it can. Who is read later reads it all the same."""
+        Args:
+            limit_s: tries at most so long; None for as long as it takes.
+            op: without it `hello`, since who only accepts connections is no daemon yet.
+            fields: of that request.
+        """
+        give_up_at = None if limit_s is None else time.monotonic() + limit_s
+        for tries, pause_s in enumerate(pauses_s()):
+            try:
+                if self._stream is None and tries < TRIES_BEFORE_START:
+                    self._stream = await self._open()
+                    self._dialogue.restart()
+                await self.ask(op, fields)
+                return
+            except (Unreachable, Unavailable):
+                # The first try may have reached the old one, which takes a moment to end.
+                is_over = give_up_at is not None and time.monotonic() + pause_s > give_up_at
+                if tries and is_over:
+                    raise
+            await anyio.sleep(pause_s)
+
+    async def cancel(self, fields: Frame) -> None:
+        """Takes a request back as well as it can, and what was granted for it; then closes the
+        connection. Who is read later reads it all the same.
+        """
         with anyio.CancelScope(shield=True), suppress(AdmissionError):
             if self._stream is not None:
                 bye = self._dialogue.ask("cancel", {"request": fields["request"]})
@@ -243,8 +277,17 @@ async def lease(
     ttl: float | None = None,
     bound: str = "process",
     socket: str | None = None,
+    on_lost: "OnLost | None" = None,
+    cancel_on_lost: bool = False,
 ) -> AsyncIterator[Lease]:
-    """Holds a lease for the body of an `async with`; all is as with `admission_client.lease`."""
+    """Holds a lease for the body of an `async with`; all is as with `admission_client.lease`, but
+    that the keeper is a task, which calls `on_lost`. So a body that is kept has to end in the task
+    in which it began.
+
+    Args:
+        cancel_on_lost: cancel the body, too, when the lease is lost. Then LeaseLost is raised at
+            its end, even where `on_lost` was told.
+    """
     fields = claim_fields(
         pool=pool,
         weight=weight,
@@ -255,16 +298,35 @@ async def lease(
         bound=bound,
         parent=enclosing_lease(),
     )
+    is_kept = on_lost is not None or cancel_on_lost or bound == "connection"
     async with Client(socket, autostart=True) as client:
         granted = await client.acquire(fields, wait)
+        tenure = Tenure(granted, on_lost)
         try:
-            yield granted
+            if is_kept and not granted.is_shared:
+                from admission_client.aio_keeping import kept  # late: it is built on this module
+
+                async with kept(client, tenure, cancel_on_lost=cancel_on_lost):
+                    yield granted
+            else:
+                yield granted
         except BaseException:
             with anyio.move_on_after(FAREWELL_S, shield=True), suppress(AdmissionError):
-                await client.release(granted)
+                await _give_back(client, tenure)
+            tenure.tell()
             raise
         with anyio.CancelScope(shield=True):
-            await client.release(granted)
+            await _give_back(client, tenure)
+        tenure.end(was_cut_short=cancel_on_lost)
+
+
+async def _give_back(client: Client, tenure: Tenure) -> None:
+    if tenure.lost is not None:
+        return
+    try:
+        await client.release(tenure.lease)
+    except LeaseLost as problem:
+        tenure.lose(problem)
 
 
 def __getattr__(name: str) -> object:

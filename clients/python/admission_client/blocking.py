@@ -9,19 +9,27 @@ import os
 import time
 
 from admission.protocol import (
+    REQUEST_BYTES,
     AdmissionError,
     Frame,
     LeaseLost,
+    Unavailable,
     Unreachable,
     socket_path,
 )
-from admission_client.dialogue import Dialogue, Disconnected, nobody_answers, stuck
-from admission_client.granted import Lease, claim_fields, enclosing_lease
+from admission_client.dialogue import (
+    TRIES_BEFORE_START,
+    Dialogue,
+    Disconnected,
+    nobody_answers,
+    pauses_s,
+    stuck,
+)
+from admission_client.granted import Lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
 
     # Called with each `queued` event, and with None when the time it asked for has passed.
     # Returns after how many seconds it wants to be called again; None: not without news.
@@ -29,10 +37,8 @@ if TYPE_CHECKING:
 
 # A daemon that lives answers within milliseconds; one that does not for so long is stuck.
 ANSWER_TIMEOUT_S = 10.0
-# How long a client that lost its daemon tries to find it again, and how often. The daemon keeps
-# places and leases for 10 s after its own restart.
+# How long a client that lost its daemon tries to find it again.
 RECONNECT_S = 10.0
-RECONNECT_PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 # What is taken back on the way out gets so long to be heard, and no longer.
 FAREWELL_S = 1.0
 # How long a socket waits at a time: `poll` counts milliseconds in 31 bits, which is 24 days.
@@ -68,6 +74,20 @@ class Client:
             self._sock.close()
             self._sock = None
 
+    def detach(self) -> int:
+        """The connection's descriptor, which is the caller's from now on, with what is bound to it.
+        To be called after an answer.
+        """
+        assert self._sock is not None
+        descriptor = self._sock.detach()
+        self._sock = None
+        return descriptor
+
+    def hand_over(self, to: "Client") -> None:
+        """Lets another client go on with this connection, and what is bound to it."""
+        to._sock, self._sock = self._sock, None
+        to._dialogue, self._dialogue = self._dialogue, to._dialogue
+
     # --- requests -------------------------------------------------------------------------------
 
     def ask(self, op: str, fields: Frame | None = None) -> Frame:
@@ -83,10 +103,11 @@ class Client:
         self, fields: Frame, wait_s: float | None = None, on_wait: "OnWait | None" = None
     ) -> Lease:
         """A lease, when it is granted. If the daemon goes away meanwhile, the place in the queue
-        is taken up again.
+        is taken up again. Nobody keeps the lease from then on, as `lease` does.
 
         Args:
-            fields: of the request; `granted.claim_fields` makes them.
+            fields: of the request; `granted.claim_fields` makes them. A `request` among them is
+                the id by which it can be cancelled.
             wait_s: at most so many seconds; None for ever, 0 now or not at all.
             on_wait: told of the place in the queue.
 
@@ -94,7 +115,7 @@ class Client:
             NoSlot: nothing was free within the wait.
             AdmissionError: it was refused, or no daemon could be had.
         """
-        once = {**fields, "request": os.urandom(16)}
+        once = {"request": os.urandom(REQUEST_BYTES), **fields}
         give_up_at = None if wait_s is None else time.monotonic() + wait_s
         try:
             while True:
@@ -103,33 +124,37 @@ class Client:
                 try:
                     return self._acquire_once(once, on_wait)
                 except Disconnected:
-                    self._reconnect()
+                    self._reconnect(RECONNECT_S)
         except BaseException as problem:
             # Unless the daemon has refused it, it may still grant it, and nobody waits any more:
             # after Ctrl-C, a bug in `on_wait`, no answer in time, or one that is nonsense.
             if isinstance(problem, Unreachable) or not isinstance(problem, AdmissionError):
-                self._cancel(once)
+                self.cancel(once)
             raise
 
     def release(self, lease: Lease) -> None:
-        """Gives a lease back. A shared one is its holder's, and stays.
+        """Gives a lease back. A shared one is its holder's, and stays. If the daemon is away, it is
+        waited for.
 
         Raises:
             LeaseLost: it had ended already.
+            AdmissionError: no daemon could be had.
         """
         if lease.is_shared:
             return
         # A second try after a broken connection may find that the first one had worked.
+        may_have_worked = False
         for is_last in (False, True):
             try:
                 self.ask("release", {"lease": lease.id})
                 return
-            except Disconnected:
-                if is_last:
-                    raise
-                self._reconnect()
+            except Unreachable as problem:
+                if is_last or self._sock is not None:
+                    raise  # it is there, and does not answer
+                may_have_worked = isinstance(problem, Disconnected)
+                self._reconnect(RECONNECT_S)
             except LeaseLost:
-                if not is_last:
+                if not may_have_worked:
                     raise
                 return
 
@@ -228,22 +253,38 @@ class Client:
 
         return start_daemon(self.path)
 
-    def _reconnect(self) -> None:
-        """Connects again to a daemon that was there a moment ago."""
-        give_up_at = time.monotonic() + RECONNECT_S
-        pauses_s = iter(RECONNECT_PAUSES_S)
-        while True:
-            try:
-                self.ask("hello")  # who only accepts connections is no daemon yet
-                return
-            except Unreachable:
-                pause_s = next(pauses_s, RECONNECT_PAUSES_S[-1])
-                if time.monotonic() + pause_s > give_up_at:
-                    raise
-                time.sleep(pause_s)
+    def _reconnect(
+        self, limit_s: float | None, op: str = "hello", fields: Frame | None = None
+    ) -> None:
+        """Connects again to a daemon that was there a moment ago, and asks it this.
 
-    def _cancel(self, fields: Frame) -> None:
-        """Takes a request back as well as it can. Who is read later reads it all the same."""
+        Args:
+            limit_s: tries at most so long; None for as long as it takes.
+            op: without it `hello`, since who only accepts connections is no daemon yet.
+            fields: of that request.
+        """
+        give_up_at = None if limit_s is None else time.monotonic() + limit_s
+        for tries, pause_s in enumerate(pauses_s()):
+            try:
+                if self._sock is None and tries < TRIES_BEFORE_START:
+                    self._sock = connect(self.path)
+                    self._dialogue.restart()
+                self.ask(op, fields)
+                return
+            except (Unreachable, Unavailable):
+                # The first try may have reached the old one, which takes a moment to end.
+                is_over = give_up_at is not None and time.monotonic() + pause_s > give_up_at
+                if tries and is_over:
+                    raise
+            self._pause(pause_s)
+
+    def _pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def cancel(self, fields: Frame) -> None:
+        """Takes a request back as well as it can, and what was granted for it; then closes the
+        connection. Who is read later reads it all the same.
+        """
         try:
             if self._sock is not None:
                 bye = self._dialogue.ask("cancel", {"request": fields["request"]})
@@ -269,80 +310,3 @@ def connect(path: str) -> _socket.socket:
         sock.close()
         raise nobody_answers(path, problem) from None
     return sock
-
-
-class lease:
-    """Holds a lease for the body of a `with`, waiting for it where one must.
-
-    The lease belongs to this process, so it ends with it whatever happens, and neither a lost
-    connection nor a restart of the daemon takes it away. Inside `admission run`, it is shared.
-
-    Args:
-        pool: of which it takes units.
-        weight: how many.
-        task: a label for people, and for what is learnt about tasks like it.
-        wait: at most so many seconds; None for ever, 0 now or not at all.
-        class_: `critical`, `normal` or `batch`.
-        group: whatever should share fairly.
-        ttl: ends by itself after so many seconds unless renewed.
-        bound: `process`, or `connection`: ends when this client's connection does.
-        socket: the daemon's socket; without it, the usual place.
-
-    Raises:
-        NoSlot: nothing was free within the wait.
-        LeaseLost: at the end, that it had ended before: its ttl passed, or it was revoked.
-        AdmissionError: it was refused, or no daemon could be had.
-    """
-
-    def __init__(
-        self,
-        pool: str = "agents",
-        *,
-        weight: int = 1,
-        task: str = "",
-        wait: float | None = None,
-        class_: str = "normal",
-        group: str = "",
-        ttl: float | None = None,
-        bound: str = "process",
-        socket: str | None = None,
-    ) -> None:
-        self._fields = claim_fields(
-            pool=pool,
-            weight=weight,
-            task=task,
-            class_=class_,
-            group=group,
-            ttl_s=ttl,
-            bound=bound,
-            parent=enclosing_lease(),
-        )
-        self._wait_s = wait
-        self._client = Client(socket, autostart=True)
-        self._lease: Lease | None = None
-        self._pid = 0
-
-    def __enter__(self) -> Lease:
-        self._pid = os.getpid()
-        try:
-            self._lease = self._client.acquire(self._fields, self._wait_s)
-        except BaseException:
-            self._client.close()
-            raise
-        return self._lease
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: "TracebackType | None",
-    ) -> None:
-        assert self._lease is not None
-        with self._client:
-            if os.getpid() != self._pid:
-                return  # a forked child leaves the body too, and the lease is its parent's
-            try:
-                self._client.release(self._lease)
-            except AdmissionError:
-                if error is None:
-                    raise

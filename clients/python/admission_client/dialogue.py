@@ -1,5 +1,7 @@
 """One client's side of a connection, sans I/O: numbers requests, and sorts what comes back."""
 
+import os
+
 from admission.protocol import (
     AdmissionError,
     BadFrame,
@@ -9,6 +11,17 @@ from admission.protocol import (
     encode,
     error_for,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# How often a client that lost its daemon looks for it; from the last one on it stays at that. The
+# daemon keeps leases and places for 10 s after its own restart.
+RECONNECT_PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+# So often it only looks, before it starts a daemon itself: whoever keeps one running is quicker,
+# and of many who lost the same one the first.
+TRIES_BEFORE_START = len(RECONNECT_PAUSES_S)
 
 
 class Disconnected(Unreachable):
@@ -27,6 +40,18 @@ def nobody_answers(path: str, problem: OSError) -> Unreachable:
 def stuck(path: str) -> Unreachable:
     """What to raise where a connection is made, and nothing comes."""
     return Unreachable(f"the daemon at {path} does not answer; is it stopped?")
+
+
+def pauses_s() -> "Iterator[float]":
+    """How long to wait between one try and the next, without end. Each is shortened by up to a half
+    by chance, or all who lost the same daemon would come back at the same moments.
+    """
+    tries = 0
+    while True:
+        longest_s = RECONNECT_PAUSES_S[min(tries, len(RECONNECT_PAUSES_S) - 1)]
+        # `random` imports hashlib, and all that for a fraction.
+        yield longest_s * (0.5 + os.urandom(1)[0] / 510)
+        tries += 1
 
 
 class Dialogue:

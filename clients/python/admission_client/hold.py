@@ -16,6 +16,8 @@ from admission_client.options import (
     parse,
     parse_count,
     parse_descriptor,
+    parse_hold,
+    parse_hold_of_another,
     parse_leases,
     take_no_words,
 )
@@ -32,8 +34,19 @@ else:
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 
+# From here up the command finds the connection that it inherits: scripts number their own
+# descriptors from 3, shells theirs from 10, and `exec 3<file` would end the lease.
+INHERITED_FROM = 40
+
 RUN = (
     *CLAIM,
+    Option(
+        "--hold",
+        "hold",
+        "what ends the lease: the end of the process, of its tree, or of the connection (process)",
+        "BY",
+        parse_hold,
+    ),
     Option(
         "--lease-fd",
         "lease_fd",
@@ -45,6 +58,13 @@ RUN = (
 ACQUIRE = (
     *CLAIM,
     Option("--pid", "pid", "the process that holds it (the caller)", "PID", parse_count),
+    Option(
+        "--hold",
+        "hold",
+        "what ends the lease: the end of the process, or of its tree (process)",
+        "BY",
+        parse_hold_of_another,
+    ),
     JSON,
 )
 
@@ -57,7 +77,15 @@ def run(words: list[str]) -> int:
         "run [options] -- COMMAND [ARGUMENT ...]",
         "Waits for a lease, then becomes COMMAND. The lease ends when COMMAND does.\n\n"
         "  admission run -- make test\n"
-        "  admission run --wait 10m --task review -- claude -p 'review the last commit'",
+        "  admission run --wait 10m --task review -- claude -p 'review the last commit'\n\n"
+        "--hold says what ends it:\n"
+        "  process     COMMAND exits. Right nearly always.\n"
+        "  tree        COMMAND and all that it started have exited: for one that leaves its work\n"
+        "              to others, as a launcher does.\n"
+        "  connection  the connection to the daemon closes, which COMMAND inherits, and whatever\n"
+        "              it starts without closing it; or COMMAND exits, where the daemon can see\n"
+        "              that. For a container, whose processes it can't see. If the daemon ends,\n"
+        "              nobody takes such a lease up again: the next one ends it after 10 s.",
     )
     if not options.words:
         print("admission run: name a command: admission run -- make test", file=sys.stderr)
@@ -90,6 +118,7 @@ def _fields(options: Options, pid: int | None, parent: int | None) -> Frame:
         class_=options.class_,
         group=options.group,
         ttl_s=options.ttl_s,
+        bound=options.hold,
         pid=pid,
         parent=parent,
     )
@@ -99,7 +128,20 @@ def _acquire(options: Options, fields: Frame) -> Lease:
     with Client(options.socket, autostart=True) as client, Waiting(quiet=options.quiet) as waiting:
         lease = client.acquire(fields, options.wait_s, waiting)
         waiting.admitted(lease)
+        if options.hold == "connection" and not lease.is_shared:
+            _leave_open(client.detach())
     return lease
+
+
+def _leave_open(descriptor: int) -> None:
+    """Has the command inherit the connection."""
+    import fcntl  # late: seldom needed
+
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_DUPFD, INHERITED_FROM)  # without close-on-exec
+        os.close(descriptor)
+    except OSError:  # so many may not be open
+        os.set_inheritable(descriptor, True)
 
 
 def _report(lease: Lease, descriptor: int | None) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CLASSES = ("critical", "normal", "batch")
+HOLDS = ("process", "tree", "connection")
 
 
 class WrongUsage(BadRequest):
@@ -55,6 +56,7 @@ class Options:
     class_: str = "normal"
     group: str = ""
     ttl_s: float | None = None
+    hold: str = "process"
     wait_s: float | None = None
     pid: int | None = None
     for_s: float | None = None
@@ -93,6 +95,22 @@ def parse_class(written: str) -> str:
     if written in CLASSES:
         return written
     raise ValueError(f'"{written}" is no class; write {", ".join(CLASSES)}')
+
+
+def parse_hold(written: str) -> str:
+    """What ends a lease by itself."""
+    if written in HOLDS:
+        return written
+    raise ValueError(f'"{written}" is nothing to hold a lease by; write {", ".join(HOLDS)}')
+
+
+def parse_hold_of_another(written: str) -> str:
+    """The same, for a lease whose holder is another process than the one that asks for it."""
+    if parse_hold(written) == "connection":
+        raise ValueError(
+            '"connection" is for "admission run": what only acquires closes its own at once'
+        )
+    return written
 
 
 def parse_count(written: str) -> int:
