@@ -187,7 +187,6 @@ def test_a_lease_is_taken_over_from_its_grant_to_its_end_wherever_the_journal_is
 
 
 def checked(body: bytes) -> bytes:
-    """This as a record whose checksum is right."""
     return len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big") + body
 
 
