@@ -6,8 +6,12 @@ AGENTS ?= 5
 TASKS ?= scripts/sample_tasks.jsonl
 # More options for pytest: `make test PYTEST="-k journal -x"`.
 PYTEST ?=
+# How long `make torture` and `make fuzz` look on; the first takes half a minute more to come to rest.
+SECONDS ?= 60
+# More options for them: `make torture OPTIONS="--plant order"`.
+OPTIONS ?=
 
-.PHONY: help autopilot test check format bench plants clean
+.PHONY: help autopilot test check format bench plants torture fuzz clean
 
 help:
 	@echo 'make autopilot [AGENTS=5] [TASKS=file]   run a list of tasks under admission'
@@ -16,6 +20,8 @@ help:
 	@echo 'make format                              put the code into shape'
 	@echo 'make bench                               the benchmarks, as ratios within one run'
 	@echo 'make plants                              plant known bugs, and see the tests find them'
+	@echo 'make torture [SECONDS=60]                real processes, and a daemon that is killed all the while'
+	@echo 'make fuzz [SECONDS=60]                   input that was never meant to come'
 	@echo 'make clean                               remove what these made'
 
 autopilot: $(VENV)/installed
@@ -39,6 +45,12 @@ bench: $(VENV)/installed-dev
 
 plants: $(VENV)/installed-dev
 	$(BIN)/python scripts/plant_bugs.py
+
+torture: $(VENV)/installed-dev
+	$(BIN)/python -m scripts.torture --seconds $(SECONDS) $(OPTIONS)
+
+fuzz: $(VENV)/installed-dev
+	$(BIN)/python -m scripts.fuzz --seconds $(SECONDS) $(OPTIONS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

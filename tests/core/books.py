@@ -68,6 +68,7 @@ class Books:
         # One of its own; a level set by hand is kept here and not there.
         self.governor = governor
         self.by_hand: tuple[int, float] | None = None
+        self.is_off_by_hand = False
         self.told_level = 0
         self.journal_works = True
         self.last_ticket = 0
@@ -119,7 +120,9 @@ class Books:
     def is_affordable(self, waiter: Waiter) -> bool:
         """Whether the memory budget has room for it, by the last sample."""
         reading, budget = self.governor.sample, self.governor.throttle.budget
-        if not budget.is_on or waiter.claim.pool != "agents" or not self.out("agents"):
+        if not budget.is_on or self.is_off_by_hand:
+            return True
+        if waiter.claim.pool != "agents" or not self.out("agents"):
             return True
         if reading is None or reading.memory_used_pct is None or not reading.memory_total_bytes:
             return True
@@ -198,10 +201,13 @@ class Books:
                 code = "timeout" if one.deadline_at <= now else "cancelled"
                 self.chains.append(self.leave(one, code))
         if self.by_hand is not None and self.by_hand[1] <= now:
-            self.by_hand = None
+            self.set_by_hand(None)
         self.note_level()
 
     # --- the level --------------------------------------------------------------------------------
+
+    def set_by_hand(self, by_hand: tuple[int, float] | None, is_off: bool = False) -> None:
+        self.by_hand, self.is_off_by_hand = by_hand, is_off and by_hand is not None
 
     def note_level(self) -> None:
         if self.level != self.told_level:
@@ -210,7 +216,7 @@ class Books:
     def tell_level(self) -> ev.Persist:
         self.told_level = self.level
         until = None if self.by_hand is None else self.by_hand[1]
-        return ev.Persist(ev.LevelChanged(self.level, (), until))
+        return ev.Persist(ev.LevelChanged(self.level, (), until, self.is_off_by_hand))
 
     # --- grants, which the core decides -----------------------------------------------------------
 

@@ -254,7 +254,7 @@ def _regain(books: Books, now: float, event: ev.Regain, lease: Lease) -> None:
 
 def _set_level(books: Books, now: float, event: ev.SetLevel) -> None:
     until = inf if event.for_s is None else now + event.for_s
-    books.by_hand = None if event.level is None else (event.level, until)
+    books.set_by_hand(None if event.level is None else (event.level, until), event.is_off)
     books.chains.append([books.tell_level(), ev.ToldLevel(event.caller)])
 
 
@@ -281,9 +281,9 @@ def _take_back(books: Books, now: float, event: ev.JournalFailed) -> None:
 def _take_over(books: Books, now: float, event: ev.Restarted) -> None:
     for record in event.records:
         if isinstance(record, ev.LevelChanged) and record.by_hand_until is not None:
-            books.by_hand = (record.level, record.by_hand_until)
+            books.set_by_hand((record.level, record.by_hand_until), record.is_off)
         elif isinstance(record, ev.LevelChanged):
-            books.by_hand = None
+            books.set_by_hand(None)
             books.governor.resume_at(record.level)
     books.adopt(now, event.records)
     _bury(books, event.living)

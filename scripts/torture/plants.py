@@ -1,0 +1,149 @@
+"""Daemons with a bug, to see that it is found: `python -m scripts.torture.plants NAME serve`.
+
+Each bug is a patch of the running daemon, and nothing of it is in the product.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+from admission.core import events as ev
+from admission.core import restart
+from admission.core.admission import Admission
+from admission.core.governor import Governor
+from admission.core.leases import Bound, Caller, Holder, Lease, Waiter
+from admission.core.ledger import Ledger
+from admission.core.pool import Pool
+from admission.service.journal import Journal
+
+
+def admit_one_more() -> None:
+    """Now and then one more is let in than there is room for."""
+    honest = Pool.fitting
+
+    def fitting(self: Pool) -> Waiter | None:
+        found = honest(self)
+        front = self.front() if found is None and self.waiters else None
+        if front is None or front.ticket % 10:
+            return found
+        return front if self.in_use + front.claim.weight == self.capacity + 1 else None
+
+    Pool.fitting = fitting  # type: ignore[method-assign]
+
+
+def lose_a_slot() -> None:
+    """The end of a holder within 50 ms of its grant goes unnoticed."""
+    honest = Admission._holder_exited
+
+    def holder_exited(self: Admission, now: float, holder: Holder) -> None:
+        fresh = [
+            one
+            for one in self.ledger.of(holder)
+            if isinstance(one, Lease)
+            and one.claim.bound is Bound.PROCESS
+            and now - one.granted_at < 0.05
+        ]
+        if not fresh:
+            honest(self, now, holder)
+
+    Admission._holder_exited = holder_exited  # type: ignore[method-assign]
+
+
+def forget_a_grant() -> None:
+    """Every fifth grant does not get into the journal, and the next daemon knows nothing of it."""
+    honest = Journal.append
+
+    def append(self: Journal, record: ev.Record) -> bool:
+        if isinstance(record, ev.Granted) and record.lease.id % 5 == 0:
+            return True
+        return honest(self, record)
+
+    Journal.append = append  # type: ignore[method-assign]
+
+
+def serve_out_of_order() -> None:
+    """Now and then the second one in the queue comes first."""
+    honest = Pool.front
+
+    def front(self: Pool) -> Waiter | None:
+        first = honest(self)
+        if first is None or first.ticket % 6:
+            return first
+        others = (one for one in self.queue() if one.order > first.order and not one.is_away)
+        like_it = (one for one in others if one.claim.rank == first.claim.rank)
+        return next((one for one in like_it if one.claim.weight <= first.claim.weight), first)
+
+    Pool.front = front  # type: ignore[method-assign]
+
+
+def forget_a_waiter() -> None:
+    """One in four that comes back to its place after a restart is not heard, and is dropped."""
+    honest = Admission._repeat_waiter
+
+    def repeat_waiter(
+        self: Admission, now: float, caller: Caller, waiter: Waiter, wait_s: float | None
+    ) -> None:
+        if waiter.keeps_place and waiter.ticket % 4 == 0:
+            self.ledger.leave(waiter, "cancelled", "a planted bug")
+        else:
+            honest(self, now, caller, waiter, wait_s)
+
+    Admission._repeat_waiter = repeat_waiter  # type: ignore[method-assign]
+
+
+def grant_twice() -> None:
+    """A request that is repeated gets another lease at times."""
+    honest = Admission._acquire
+
+    def acquire(self: Admission, now: float, event: ev.Acquire) -> None:
+        request = event.claim.request
+        known = self.ledger.of(request) if request is not None else []
+        if any(isinstance(one, Lease) and one.id % 2 == 0 for one in known):
+            event = replace(event, claim=replace(event.claim, request=None))
+        honest(self, now, event)
+
+    Admission._acquire = acquire  # type: ignore[method-assign]
+
+
+def reuse_numbers() -> None:
+    """A new daemon counts on from the leases that are held, and not from those that were."""
+    honest = restart.take_over
+
+    def take_over(
+        now: float, event: ev.Restarted, ledger: Ledger, governor: Governor, grace_s: float
+    ) -> None:
+        honest(now, event, ledger, governor, grace_s)
+        held = [number for pool in ledger.pools.values() for number in pool.leases]
+        ledger.last_lease = max(held, default=max(0, ledger.last_lease - 3))
+
+    restart.take_over = take_over
+
+
+def drop_connection_leases() -> None:
+    """What is bound to a connection does not outlive the daemon."""
+    honest = restart._adopt_lease
+
+    def adopt(ledger: Ledger, lease: Lease, back_by: float) -> None:
+        honest(ledger, lease, back_by if lease.claim.bound is Bound.PROCESS else back_by - 10.0)
+
+    restart._adopt_lease = adopt
+
+
+PLANTS: dict[str, Callable[[], None]] = {
+    "over-admission": admit_one_more,
+    "lost-slot": lose_a_slot,
+    "lost-grant": forget_a_grant,
+    "order": serve_out_of_order,
+    "forgotten-waiter": forget_a_waiter,
+    "twice": grant_twice,
+    "fence": reuse_numbers,
+    "lost-lease": drop_connection_leases,
+}
+
+
+if __name__ == "__main__":
+    from admission_client.cli import main
+
+    PLANTS[sys.argv[1]]()
+    del sys.argv[1]
+    sys.exit(main())
