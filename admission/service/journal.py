@@ -90,7 +90,8 @@ def decode(data: bytes, boot: str) -> list[ev.Record]:
                 stamp = msgspec.msgpack.decode(raw, type=Stamp)
                 continue
             records.append(msgspec.msgpack.decode(raw, type=_KINDS[kind]))
-        except (msgspec.DecodeError, KeyError):
+        # Text that is none and nesting without end are errors of their own, and no DecodeError.
+        except (msgspec.DecodeError, KeyError, ValueError, RecursionError):
             break  # written by another version: what stood before it counts
     if stamp is None or stamp.format != FORMAT:
         return []

@@ -186,6 +186,11 @@ def test_a_lease_is_taken_over_from_its_grant_to_its_end_wherever_the_journal_is
         assert held_after(DATA[:cut]) == held
 
 
+def checked(body: bytes) -> bytes:
+    """This as a record whose checksum is right."""
+    return len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big") + body
+
+
 @pytest.mark.parametrize(
     "tail",
     [
@@ -196,6 +201,8 @@ def test_a_lease_is_taken_over_from_its_grant_to_its_end_wherever_the_journal_is
         frame("Invented", (1, 2)),  # a newer daemon's
         frame("Granted", {"lease": "none"}),
         frame("Queued", 5),
+        checked(b"\x92\xa2\xc3\x28\xc0"),  # its kind is no text
+        checked(b"\x92\xa4Left" + b"\x91" * 5000),  # without end
         HEAD[:8] + bytes(len(HEAD) - 8),
     ],
 )
@@ -226,8 +233,7 @@ def test_what_is_no_journal_of_ours_is_an_empty_one(data: bytes) -> None:
 )
 def test_no_bytes_make_the_reading_fail(keep: int, tail: bytes, body: bytes) -> None:
     """Even where the checksum is right, as if the writer itself had gone mad."""
-    mad = len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big") + body
-    found = decode(b"".join(PIECES[:keep]) + mad + tail, BOOT)
+    found = decode(b"".join(PIECES[:keep]) + checked(body) + tail, BOOT)
     assert found[: max(keep - 1, 0)] == STORY[: max(keep - 1, 0)]
 
 
