@@ -86,6 +86,12 @@ def _serve_locked(
                 "that are out would be granted twice; repair or remove it",
                 "journal_unavailable",
             ) from None
+        if journal.lost:
+            log.warning(
+                "%d records of the journal %s were damaged beyond repair",
+                journal.lost,
+                journal.path,
+            )
         with listening(path) as listener:
             trio.run(_serve, listener, path, journal, records, load_config, say_ready)
 
