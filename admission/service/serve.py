@@ -109,13 +109,18 @@ def _serve_locked(
 
 def _read(journal: Journal) -> list[ev.Record]:
     try:
-        return journal.read()
+        records = journal.read()
     except OSError as problem:
         raise Unavailable(
             f"the journal {journal.path} can't be read ({problem}), and without it leases "
             "that are out would be granted twice; repair or remove it",
             "journal_unavailable",
         ) from None
+    if journal.lost:
+        log.warning(
+            "%d records of the journal %s were damaged beyond repair", journal.lost, journal.path
+        )
+    return records
 
 
 def _log_to_stderr() -> None:

@@ -1,14 +1,10 @@
 """What survives the daemon, and what survives damage to it."""
 
-import errno
-import os
 import stat
-import subprocess
-import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from math import inf
 from pathlib import Path
 from typing import get_args
@@ -23,7 +19,16 @@ from admission.core.governor import Governor
 from admission.core.leases import Bound, Caller, Claim, Class, Holder, Lease, Reason, State, Waiter
 from admission.core.levels import LEVELS, pools_of
 from admission.service import journal as room
-from admission.service.journal import FORMAT, Journal, Stamp, boot_id, decode, encode, frame
+from admission.service.journal import (
+    FORMAT,
+    Journal,
+    Stamp,
+    boot_id,
+    decode,
+    encode,
+    frame,
+    read,
+)
 from tests.service.children import open_descriptors
 
 BOOT = "this boot"
@@ -62,16 +67,21 @@ STORY: list[ev.Record] = [
     ev.Left(4, "timeout"),
     ev.LevelChanged(0, (), None),
 ]
-HEAD = frame("Stamp", Stamp(FORMAT, BOOT))
-PIECES = [HEAD, *(encode(record) for record in STORY)]
+HEAD = frame(0, "Stamp", Stamp(FORMAT, BOOT))
+PIECES = [HEAD, *(encode(number, record) for number, record in enumerate(STORY, 1))]
 DATA = b"".join(PIECES)
 # Where the head and each record end.
 ENDS = list(accumulate(map(len, PIECES)))
 
 
+# Where the first copy of each ends.
+FIRST_ENDS = [end - len(piece) // 2 for end, piece in zip(ENDS, PIECES, strict=True)]
+NEXT = len(PIECES)
+
+
 def whole_before(position: int) -> int:
-    """How many records are whole in front of this byte."""
-    return max(sum(end <= position for end in ENDS) - 1, 0)
+    """Of how many records a whole copy stands in front of this byte."""
+    return max(sum(end <= position for end in FIRST_ENDS) - 1, 0)
 
 
 @pytest.fixture
@@ -106,8 +116,9 @@ def test_what_nobody_needs_after_the_write_is_not_written() -> None:
         ev.Ended(2, Reason.REVOKED, LEASE),
     ]
     bare: list[ev.Record] = [ev.Granted(LEASE), ev.Regained(2, 3), ev.Ended(2, Reason.REVOKED)]
-    assert list(map(encode, told)) == list(map(encode, bare))
-    assert decode(HEAD + b"".join(map(encode, told)), BOOT) == bare
+    written = [encode(number, record) for number, record in enumerate(told, 1)]
+    assert written == [encode(number, record) for number, record in enumerate(bare, 1)]
+    assert decode(HEAD + b"".join(written), BOOT) == bare
 
 
 def test_no_journal_is_an_empty_one_and_one_that_can_not_be_read_is_an_error(
@@ -122,9 +133,9 @@ def test_no_journal_is_an_empty_one_and_one_that_can_not_be_read_is_an_error(
 def test_another_boots_journal_keeps_only_the_numbers() -> None:
     assert decode(DATA, "another boot") == [ev.Numbered(lease=2, ticket=4)]
     assert decode(HEAD, "another boot") == [ev.Numbered(0, 0)]
-    head = HEAD + encode(ev.Numbered(70, 90))
+    head = HEAD + encode(1, ev.Numbered(70, 90))
     assert decode(head, "another boot") == [ev.Numbered(70, 90)]
-    assert decode(head + DATA[len(HEAD) :], "another boot") == [ev.Numbered(70, 90)]
+    assert decode(head + b"".join(PIECES[2:]), "another boot") == [ev.Numbered(70, 90)]
 
 
 def test_fences_go_on_growing_after_a_boot() -> None:
@@ -162,18 +173,31 @@ def test_cut_at_any_byte_what_is_whole_counts() -> None:
         assert decode(DATA[:cut], BOOT) == STORY[: whole_before(cut)]
 
 
-def test_with_any_byte_flipped_what_stood_before_it_counts_and_nothing_after() -> None:
+def test_with_any_byte_flipped_nothing_is_lost() -> None:
     for position in range(len(DATA)):
         for flip in (0x01, 0x80, 0xFF):
             damaged = bytearray(DATA)
             damaged[position] ^= flip
-            assert decode(bytes(damaged), BOOT) == STORY[: whole_before(position)]
+            found = read(bytes(damaged))
+            assert (list(found.records), found.boot, found.lost) == (STORY, BOOT, 0)
+            assert 0 < found.damaged_bytes <= len(max(PIECES, key=len)) // 2
 
 
-def test_a_record_lost_in_the_middle_ends_the_story_there() -> None:
-    for start, end in pairwise(ENDS):
-        torn = DATA[: start + 1] + DATA[end:]
-        assert decode(torn, BOOT) == STORY[: whole_before(start)]
+def test_of_a_record_that_is_lost_whole_the_loss_is_known() -> None:
+    for index in range(1, len(PIECES)):
+        torn = b"".join(PIECES[:index] + PIECES[index + 1 :])
+        found = read(torn)
+        assert list(found.records) == STORY[: index - 1] + STORY[index:]
+        assert found.lost == (index < len(PIECES) - 1), "the last one can't be missed"
+
+
+def test_a_lease_that_ended_stays_ended_and_one_that_did_not_stays_whatever_byte_is_flipped() -> (
+    None
+):
+    for position in range(len(DATA)):
+        damaged = bytearray(DATA)
+        damaged[position] ^= 0xFF
+        assert held_after(bytes(damaged)) == {2}
 
 
 def test_a_lease_is_taken_over_from_its_grant_to_its_end_wherever_the_journal_is_cut() -> None:
@@ -187,26 +211,43 @@ def test_a_lease_is_taken_over_from_its_grant_to_its_end_wherever_the_journal_is
 
 
 def checked(body: bytes) -> bytes:
-    return len(body).to_bytes(4, "big") + zlib.crc32(body).to_bytes(4, "big") + body
+    """This as the next record, with the right checksum."""
+    payload = NEXT.to_bytes(room.NUMBER_BYTES, "big") + body
+    length, checksum = len(payload), zlib.crc32(payload)
+    return room.MARK + length.to_bytes(4, "big") + checksum.to_bytes(4, "big") + payload
 
 
 @pytest.mark.parametrize(
     "tail",
     [
-        bytes(4096),  # what a file system may leave behind a crash
-        b"\xff" * 64,
-        b"\xff\xff\xff\xff" + bytes(4),  # 4 GB announced
-        (room.RECORD_BYTES_MAX + 1).to_bytes(4, "big") + bytes(4),
-        frame("Invented", (1, 2)),  # a newer daemon's
-        frame("Granted", {"lease": "none"}),
-        frame("Queued", 5),
+        frame(NEXT, "Invented", (1, 2)),  # a newer daemon's
+        frame(NEXT, "Granted", {"lease": "none"}),
+        frame(NEXT, "Queued", 5),
         checked(b"\x92\xa2\xc3\x28\xc0"),  # its kind is no text
         checked(b"\x92\xa4Left" + b"\x91" * 5000),  # without end
-        HEAD[:8] + bytes(len(HEAD) - 8),
     ],
 )
 def test_what_can_not_be_understood_ends_the_reading(tail: bytes) -> None:
-    assert decode(DATA + tail + encode(ev.Left(9, "timeout")), BOOT) == STORY
+    """It is whole, so it was meant, and what follows from it is not known."""
+    assert decode(DATA + tail + encode(NEXT + 1, ev.Left(9, "timeout")), BOOT) == STORY
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        bytes(4096),  # what a file system may leave behind a crash
+        b"\xff" * 64,
+        room.MARK * 64,
+        room.MARK + b"\xff\xff\xff\xff" + bytes(4),  # 4 GB announced
+        room.MARK + (room.RECORD_BYTES_MAX + 1).to_bytes(4, "big") + bytes(4),
+        HEAD[:8] + bytes(len(HEAD) - 8),
+        HEAD,
+        DATA,  # numbers that were read already
+    ],
+)
+def test_noise_between_records_hides_none(noise: bytes) -> None:
+    last = ev.Left(9, "timeout")
+    assert decode(DATA + noise + encode(NEXT, last), BOOT) == [*STORY, last]
 
 
 @pytest.mark.parametrize(
@@ -215,8 +256,8 @@ def test_what_can_not_be_understood_ends_the_reading(tail: bytes) -> None:
         b"",
         bytes(100),
         DATA[len(HEAD) :],
-        frame("Stamp", Stamp(FORMAT + 1, BOOT)) + DATA[len(HEAD) :],
-        frame("Stamp", {"boot": BOOT}) + DATA[len(HEAD) :],
+        frame(0, "Stamp", Stamp(FORMAT + 1, BOOT)) + DATA[len(HEAD) :],
+        frame(0, "Stamp", {"boot": BOOT}) + DATA[len(HEAD) :],
         b"SQLite format 3\x00" * 100,
     ],
 )
@@ -234,167 +275,3 @@ def test_no_bytes_make_the_reading_fail(keep: int, tail: bytes, body: bytes) -> 
     """Even where the checksum is right, as if the writer itself had gone mad."""
     found = decode(b"".join(PIECES[:keep]) + checked(body) + tail, BOOT)
     assert found[: max(keep - 1, 0)] == STORY[: max(keep - 1, 0)]
-
-
-# --- when it can't be written --------------------------------------------------------------------
-
-LEFT = ev.Left(1, "timeout")
-
-
-def no_space(*_: object, **__: object) -> int:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def test_after_a_failed_append_nothing_is_appended_until_all_is_written_anew(
-    journal: Journal,
-) -> None:
-    """A record behind a torn one would never be read."""
-    journal.rewrite(STORY[:3])
-    good = journal._file
-    journal._file = os.open("/dev/full", os.O_WRONLY)
-    os.close(good)
-    assert not journal.append(LEFT)
-    assert not journal.works
-    assert not journal.append(LEFT)
-    assert journal.read() == STORY[:3]
-    journal.rewrite(STORY[:4])
-    assert journal.works
-    assert journal.append(LEFT)
-    assert journal.read() == [*STORY[:4], LEFT]
-
-
-def test_before_the_first_rewrite_nothing_can_be_appended(journal: Journal) -> None:
-    assert not journal.works
-    assert not journal.append(LEFT)
-    assert not journal.path.exists()
-
-
-@pytest.mark.parametrize("failing", ["open", "write", "half a write", "replace"])
-def test_a_rewrite_that_fails_leaves_the_old_file_and_it_goes_on(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch, failing: str
-) -> None:
-    journal.rewrite(STORY[:3])
-    before = open_descriptors()
-    write = os.write
-    with monkeypatch.context() as patch:
-        if failing == "half a write":
-            patch.setattr(os, "write", lambda file, data: write(file, data[: len(data) // 2]))
-        else:
-            patch.setattr(os, failing, no_space)
-        with pytest.raises(OSError, match=r"No space left|took only a part"):
-            journal.rewrite(STORY)
-    assert open_descriptors() == before
-    assert journal.append(STORY[3])
-    assert journal.read() == STORY[:4]
-
-
-def test_a_link_planted_where_the_new_file_goes_is_not_followed(
-    journal: Journal, tmp_path: Path
-) -> None:
-    journal.rewrite([])
-    victim = tmp_path / "victim"
-    victim.write_text("precious")
-    journal.path.with_suffix(".journal-new").symlink_to(victim)
-    with pytest.raises(OSError, match="symbolic links"):
-        journal.rewrite(STORY)
-    assert victim.read_text() == "precious"
-
-
-def test_it_wants_to_be_written_anew_when_it_has_grown(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(room, "REWRITE_BYTES_MIN", 500)
-    journal.rewrite([])
-    size = len(encode(LEFT))
-    appended = 0
-    while not journal.wants_rewrite:
-        journal.append(LEFT)
-        appended += size
-    assert 500 < len(HEAD) + appended <= 500 + size
-    # One that stays large is not written anew at every step.
-    journal.rewrite([LEFT] * 100)
-    assert not journal.wants_rewrite
-    for _ in range(300):
-        journal.append(LEFT)
-    assert not journal.wants_rewrite
-    journal.append(ev.LevelChanged(0, ("x" * 500,)))
-    assert journal.wants_rewrite
-
-
-def test_a_rewrite_that_failed_is_not_tried_again_at_every_step(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(room, "REWRITE_BYTES_MIN", 500)
-    journal.rewrite([])
-    while not journal.wants_rewrite:
-        journal.append(LEFT)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", no_space)
-        with pytest.raises(OSError, match="No space left"):
-            journal.rewrite([])
-    assert not journal.wants_rewrite
-
-
-FILL = """
-import resource, sys
-from pathlib import Path
-from admission.core.events import Left
-from admission.service.journal import Journal
-
-journal = Journal(Path(sys.argv[1]), "this boot")
-journal.rewrite([])
-limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
-written = 0
-while journal.append(Left(written, "timeout")):
-    written += 1
-resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-assert not journal.append(Left(0, "timeout"))
-print(written)
-"""
-
-
-def test_a_file_that_may_not_grow_ends_in_whole_records(journal: Journal) -> None:
-    """In a process of its own, as the limit is a process's; the last write is a partial one."""
-    words = [sys.executable, "-c", FILL, str(journal.path)]
-    done = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60)
-    assert journal.path.stat().st_size == 5000, "torn in the middle of a record"
-    written = int(done.stdout)
-    assert written > 100
-    assert journal.read() == [ev.Left(number, "timeout") for number in range(written)]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KB, where this machine lets us have one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command")
-    if done.returncode:
-        pytest.skip(f"no tmpfs can be mounted: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True, timeout=60)
-
-
-def test_a_full_disk_is_outlived_and_nothing_whole_is_lost(small_disk: Path) -> None:
-    journal = Journal(small_disk / "a.journal", BOOT)
-    journal.rewrite([])
-    (small_disk / "somebody else's").write_bytes(bytes(40_000))
-    written: list[ev.Record] = []
-    while journal.append(LEFT):
-        written.append(LEFT)
-    assert len(written) > 100
-    assert journal.read() == written
-    with pytest.raises(OSError, match="No space left"):
-        journal.rewrite(written)
-    assert not journal.works
-    assert journal.read() == written
-    (small_disk / "somebody else's").unlink()
-    journal.rewrite(written)
-    assert journal.append(LEFT)
-    assert journal.read() == [*written, LEFT]
-    journal.close()
