@@ -19,6 +19,7 @@ from admission.protocol import BadConfiguration, Frame
 from admission.service.access import OPERATOR, Viewer
 from admission.service.config import Config, load
 from admission.service.descriptors import make_room, shortage
+from admission.service.following import Following
 from admission.service.history.recorder import History
 from admission.service.holders import Exit, exit_of
 from admission.service.journal import Journal
@@ -27,6 +28,7 @@ from admission.service.sampler import Sampler
 from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
 from admission.service.telling import Line, Places, Watchers
+from admission.service.trees import Trees
 from admission.service.views import (
     claim_of,
     level_map,
@@ -67,6 +69,7 @@ class Daemon:
         history: History | None = None,
         workspaces: Workspaces | None = None,
         load_config: Callable[[], Config] = load,
+        following: Following | None = None,
     ) -> None:
         self.core = core
         self.config = config
@@ -94,6 +97,7 @@ class Daemon:
         self._load_config = load_config
         self._bad_config: str | None = None
         self._say_if_disabled()
+        self._following = following or Following(Trees())
         self._places = Places()
         self._places_changed = trio.Event()
         self._inbox: deque[ev.Event] = deque()
@@ -144,6 +148,8 @@ class Daemon:
                     self._vigil.watch(holder)
                 case ev.Unwatch(holder):
                     self._vigil.unwatch(holder)
+                case ev.FindTree(lease):
+                    self._following.want(lease.id)
                 case _:
                     self._tell(effect)
 
@@ -193,6 +199,7 @@ class Daemon:
             if self.core.governor.sample is not None:
                 self._note_metrics(self.core.governor.sample)
         if isinstance(record, ev.Granted):
+            self.sensors.is_close = self._following.has_trees
             self._sampling.hurry()
         if self._history is not None:
             self._history.note_record(record)
@@ -218,7 +225,7 @@ class Daemon:
     def _degraded(self, viewer: Viewer) -> list[str]:
         sample = self.core.governor.sample
         found = [] if sample is None else list(sample.failed)
-        found += self._sampling.problems()
+        found += self._sampling.problems() + self._following.problems()
         if viewer.sees_all:  # these name folders
             found += self.workspaces.problems()
         if self._history is not None:
@@ -284,6 +291,7 @@ class Daemon:
         make_room(self.config.connections_max)
         async with trio.open_nursery() as nursery:
             self._vigil.begin(nursery)
+            self._following.begin(nursery, self.core, self.feed)
             if self._history is not None:
                 await nursery.start(self._history.run)
             self.feed(ev.Restarted(tuple(records), living))
@@ -343,6 +351,8 @@ class Daemon:
         """A sample came: it goes to the core, to those who watch, and on record."""
         now = self.clock()
         self.feed(ev.Sampled(sample))
+        self._following.note(self.sensors.looks[0])
+        self.sensors.is_close = self._following.has_trees
         if self.watchers:
             self.watchers.publish("sample", {"event": "sample", **sample_map(sample, now)})
         self._note_metrics(sample)

@@ -22,6 +22,7 @@ from admission.service.background import serve_in_background
 from admission.service.config import Config, load
 from admission.service.connections import accept_connections
 from admission.service.daemon import Daemon
+from admission.service.following import Following
 from admission.service.history import history_path, state_folder
 from admission.service.history.recorder import History
 from admission.service.holders import is_living
@@ -29,6 +30,7 @@ from admission.service.journal import Journal, boot_id
 from admission.service.place import Place, already_served, listening, lock
 from admission.service.systemd import Notifier, path_of, take_socket
 from admission.service.takeover import take_over
+from admission.service.trees import Trees
 from admission.service.workspaces import Workspaces
 
 BACKLOG = 1024
@@ -148,6 +150,7 @@ async def _serve(
         history=History(history_path(), journal.boot),
         workspaces=Workspaces(config.workspaces, state_folder() / "workspaces.json"),
         load_config=load_config,
+        following=Following(Trees(place.path)),
     )
     with trio.open_signal_receiver(*signals.SIGNALS) as received, signals.let_through():
         async with trio.open_nursery() as nursery:
@@ -196,9 +199,17 @@ def _summary(core: Admission) -> str:
 
 def _living(records: list[ev.Record]) -> frozenset[Holder]:
     """Who of those that the journal names is still the same living process."""
-    claims = [record.lease.claim for record in records if isinstance(record, ev.Granted)]
-    claims += [record.waiter.claim for record in records if isinstance(record, ev.Queued)]
-    holders = {claim.holder for claim in claims}
+    holders: set[Holder] = set()
+    for record in records:
+        match record:
+            case ev.Granted(lease):
+                holders |= {lease.claim.holder, *lease.tree}
+            case ev.Followed(left=left):
+                holders |= {*left}
+            case ev.Queued(waiter):
+                holders.add(waiter.claim.holder)
+            case _:
+                pass
     return frozenset(holder for holder in holders if is_living(holder))
 
 
