@@ -24,6 +24,7 @@ from admission.service.metrics import metrics_map
 from admission.service.sampler import Sampler
 from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
+from admission.service.stopped import Stopped
 from admission.service.telling import Line, Places, Watchers
 from admission.service.views import level_map, record_map, sample_map, status_map, told_map
 from admission.service.vigil import Vigil
@@ -68,6 +69,7 @@ class Daemon:
         self.level_since = clock()
         self._journal = journal
         self.sensors = sensors or Sensors()
+        self.stopped = Stopped()
         self.workspaces = workspaces or Workspaces()
         self._history = history
         sampler = sampler or Sampler(self.sensors.read, clock)
@@ -211,6 +213,7 @@ class Daemon:
             found.append(THROTTLING_DISABLED)
         if self._bad_config is not None:
             found.append(f"the new configuration was refused: {self._bad_config}")
+        found += self.stopped.problems(self.core, self.clock(), self.config.stopped_s)
         if not self.core.journal_works:
             found.append(f"the journal {self._journal.path} can't be written: no lease is granted")
         return found
@@ -323,6 +326,7 @@ class Daemon:
         """A sample came: it goes to the core, to those who watch, and on record."""
         now = self.clock()
         self.feed(ev.Sampled(sample))
+        self.stopped.note(self.sensors.looks[0], self.core.ledger.holders())
         if self.watchers:
             self.watchers.publish("sample", {"event": "sample", **sample_map(sample, now)})
         self._note_metrics(sample)

@@ -144,10 +144,12 @@ def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> F
             return {"version": VERSION, "server": __version__, "pid": os.getpid()}
         case rq.LeasesRequest(pool=pool, task=task, pid=pid, after=[lease, place]):
             wanted = Wanted(pool, task, pid, (lease, place))
-            return leases_map(daemon.core, daemon.clock(), wanted)
+            now = daemon.clock()
+            stopped_s = partial(daemon.stopped.for_s, now=now)
+            return leases_map(daemon.core, now, wanted, stopped_s)
         case rq.WatchRequest(topics=topics):
-            now = level_event(daemon.core.level, daemon.core.governor.reasons)
-            daemon.watchers.add(line, message_id, topics, now)
+            first = level_event(daemon.core.level, daemon.core.governor.reasons)
+            daemon.watchers.add(line, message_id, topics, first)
             return {}
         case rq.ExplainRequest():
             return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks)

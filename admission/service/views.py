@@ -1,5 +1,6 @@
 """What crosses the socket outwards: the core's values as maps. Decides nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import takewhile
 from math import floor
@@ -7,7 +8,7 @@ from math import floor
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.governor import Governor
-from admission.core.leases import Lease, Waiter
+from admission.core.leases import Holder, Lease, Waiter
 from admission.core.levels import Level
 from admission.core.pool import Place
 from admission.core.sample import Sample
@@ -109,10 +110,16 @@ def place_map(place: Place) -> Frame:
     }
 
 
-def leases_map(core: Admission, now: float, wanted: Wanted) -> Frame:
+def leases_map(
+    core: Admission,
+    now: float,
+    wanted: Wanted,
+    stopped_s: Callable[[Holder], float | None] = lambda _: None,
+) -> Frame:
     """Who holds what, and who waits. The filters leave out, they don't renumber positions.
 
     As much as one answer takes; where there is more, `more` is the `after` to ask again with.
+    `stopped_s`: for how long a holder has been stopped.
     """
     last_lease, skip = wanted.after
     held = [lease for pool in core.pools.values() for lease in pool.leases.values()]
@@ -121,7 +128,7 @@ def leases_map(core: Admission, now: float, wanted: Wanted) -> Frame:
     places = [place for place in places if wanted.includes(place.waiter)][skip:]
     held.sort(key=lambda lease: lease.id)
     room = Room(ROWS_BYTES_MAX)
-    leases = list(takewhile(room.takes, (held_map(lease, now) for lease in held)))
+    leases = list(takewhile(room.takes, (held_map(one, now, stopped_s) for one in held)))
     waiting = list(takewhile(room.takes, (waiting_map(place, now) for place in places)))
     answer: Frame = {"leases": leases, "waiting": waiting}
     if len(leases) < len(held) or len(waiting) < len(places):
@@ -141,12 +148,16 @@ class Room:
         return self._left_bytes >= 0
 
 
-def held_map(lease: Lease, now: float) -> Frame:
+def held_map(
+    lease: Lease, now: float, stopped_s: Callable[[Holder], float | None] = lambda _: None
+) -> Frame:
+    for_s = stopped_s(lease.claim.holder)
     return {
         **lease_map(lease),
         "state": lease.state.value,
         "age_s": round(now - lease.granted_at, 3),
         "from": describe(lease.claim.holder.pid),
+        "stopped_s": None if for_s is None else round(for_s, 3),
     }
 
 
