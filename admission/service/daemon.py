@@ -25,6 +25,7 @@ from admission.service.sampler import Sampler
 from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
 from admission.service.stopped import Stopped
+from admission.service.survey import Survey
 from admission.service.telling import Line, Places, Watchers
 from admission.service.views import level_map, record_map, sample_map, status_map, told_map
 from admission.service.vigil import Vigil
@@ -58,6 +59,7 @@ class Daemon:
         sampler: Sampler | None = None,
         history: History | None = None,
         workspaces: Workspaces | None = None,
+        socket: str = "",
         load_config: Callable[[], Config] = load,
     ) -> None:
         self.core = core
@@ -70,6 +72,7 @@ class Daemon:
         self._journal = journal
         self.sensors = sensors or Sensors()
         self.stopped = Stopped()
+        self.survey = Survey(core, clock, socket)
         self.workspaces = workspaces or Workspaces()
         self._history = history
         sampler = sampler or Sampler(self.sensors.read, clock)
@@ -182,6 +185,7 @@ class Daemon:
                 self._note_metrics(self.core.governor.sample)
         if isinstance(record, ev.Granted):
             self._sampling.hurry()
+        self.survey.note(record)
         if self._history is not None:
             self._history.note_record(record)
         if self.watchers and (news := record_map(record, self.core.level, now)):
@@ -280,6 +284,7 @@ class Daemon:
             nursery.start_soon(self._tell_places)
             nursery.start_soon(self._sampling.run)
             nursery.start_soon(self.workspaces.run)
+            nursery.start_soon(self.survey.run)
 
     async def _keep_time(self) -> None:
         """Feeds `TimePassed` when the core's one deadline has come, and not before."""

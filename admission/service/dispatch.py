@@ -39,6 +39,9 @@ def dispatch(daemon: Daemon, line: Line, frame: Frame) -> None:
         elif isinstance(request, rq.WorkspaceRequest):
             answer = partial(_tell_workspace, line, message_id)
             daemon.workspaces.wish(request.path, answer, forget=request.forget)
+        elif isinstance(request, rq.OrphansRequest):
+            tell = partial(_tell_orphans, line, message_id)
+            daemon.survey.wish(tuple(request.pids), line.peer.uid, tell)
         else:
             line.send({"id": message_id, "ok": True, **_look(daemon, line, message_id, request)})
     except AdmissionError as error:
@@ -51,6 +54,13 @@ def _refusal(message_id: int, error: AdmissionError) -> Frame:
 
 def _tell_workspace(line: Line, message_id: int, error: AdmissionError | None) -> None:
     line.send({"id": message_id, "ok": True} if error is None else _refusal(message_id, error))
+
+
+def _tell_orphans(line: Line, message_id: int, found: Frame | AdmissionError) -> None:
+    if isinstance(found, AdmissionError):
+        line.send(_refusal(message_id, found))
+    else:
+        line.send({"id": message_id, "ok": True, **found})
 
 
 def _looked_up(daemon: Daemon, line: Line, caller: Caller, request: rq.Request) -> ev.Event | None:

@@ -115,6 +115,13 @@ class WorkspaceRequest(Request):
     forget: bool = False
 
 
+class OrphansRequest(Request):
+    """`pids`: only these; none: all."""
+
+    op = "orphans"
+    pids: Annotated[list[int], Meta(max_length=1024)] = field(default_factory=list)
+
+
 class ReloadRequest(Request):
     op = "reload"
 

@@ -196,6 +196,7 @@ async def _serve(
         history=History(history_path(), journal.boot),
         workspaces=Workspaces(config.workspaces, state_folder() / "workspaces.json"),
         load_config=load_config,
+        socket=str(path),
     )
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:

@@ -29,6 +29,7 @@ from admission.service.sampler import Sampler
 from admission.service.sensors import Sensors
 
 BOOT = "the boot of this test"
+SOCKET = "/nonexistent/of-this-test.sock"
 # Above any PID that a kernel gives (2**22), so that no real process is meant by accident.
 FIRST_PID = 50_000_000
 UID = 1000
@@ -154,6 +155,7 @@ class Stage:
             watch_exit=self.processes.watch,
             sampler=Sampler(self.readings.read, clock, run=_at_once),
             load_config=lambda: self.config,
+            socket=SOCKET,
         )
         self._numbers = count(1)
         self._ids = count(1)

@@ -76,13 +76,13 @@ def test_a_real_process_is_seen_to_stop_and_to_go_on() -> None:
         holder = holder_of(process)
         assert not is_stopped(holder)
         os.kill(process.pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        os.waitpid(process.pid, os.WUNTRACED)
         assert is_stopped(holder)
         assert not is_stopped(Holder(holder.pid, holder.start_ticks + 1))
         assert LinuxPass("/proc").rows()[process.pid].is_stopped
         assert PsutilPass().rows()[process.pid].is_stopped
         os.kill(process.pid, signal.SIGCONT)
-        os.waitid(os.P_PID, process.pid, os.WCONTINUED)
+        os.waitpid(process.pid, os.WCONTINUED)
         assert not is_stopped(holder)
         assert not LinuxPass("/proc").rows()[process.pid].is_stopped
 
