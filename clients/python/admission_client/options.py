@@ -82,6 +82,10 @@ class Options:
     quiet: bool = False
     detach: bool = False
     force: bool = False
+    fix: bool = False
+    stop: bool = False
+    yes: bool = False
+    grace_s: float = 10.0
     words: list[str]
 
     def __init__(self) -> None:

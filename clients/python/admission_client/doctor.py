@@ -1,0 +1,5 @@
+"""stub"""
+
+
+def doctor(words: list[str]) -> int:
+    return 0
