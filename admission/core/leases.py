@@ -23,6 +23,7 @@ class Bound(StrEnum):
 
     PROCESS = "process"
     CONNECTION = "connection"
+    TREE = "tree"
 
 
 class State(StrEnum):
@@ -87,7 +88,8 @@ class Lease:
     `id` is the fencing token as well: it only ever grows. `caller` asked for it, and a
     connection-bound lease ends with that caller's connection. `ticket` is the place it had in the
     queue. `expires_at` is the ttl's end, `detached_until` the end of its chance to be taken up
-    again by a holder whose daemon went away.
+    again by a holder whose daemon went away. `is_left`: its holder has exited, and it follows
+    `tree`, those of the processes which that one started of whom no end was heard since.
     """
 
     id: int
@@ -99,6 +101,13 @@ class Lease:
     caller: Caller | None = None
     expires_at: float = inf
     detached_until: float = inf
+    is_left: bool = False
+    tree: tuple[Holder, ...] = ()
+
+    @property
+    def holders(self) -> tuple[Holder, ...]:
+        """On whose lives it depends; none while it is being found out what its holder left."""
+        return self.tree if self.is_left else (self.claim.holder,)
 
     @property
     def is_out(self) -> bool:
