@@ -3,17 +3,16 @@
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import psutil
 
 from admission.service.holders import identify, owner_uid
 from admission.service.orphans import Mark
 from admission.service.sensors.processes import LinuxPass, Pass, Process, Processes, PsutilPass
+from admission.service.traces import ENVIRON_BYTES_MAX, MARK, SOCKET, parse_environ
 
-ENVIRONMENT_BYTES_MAX = 1 << 20
 TICKS_PER_S = os.sysconf("SC_CLK_TCK") if sys.platform == "linux" else 1_000_000
-LEASE_VARIABLE, SOCKET_VARIABLE = "ADMISSION_LEASE", "ADMISSION_SOCKET"
 
 
 def now_ticks() -> int:
@@ -28,24 +27,16 @@ def age_s(start_ticks: int) -> float:
     return max(now_ticks() - start_ticks, 0) / TICKS_PER_S
 
 
-def mark_in(variables: Iterable[tuple[str, str]]) -> Mark | None:
-    """The mark in an environment; the first variable of a name counts, as for `getenv`."""
-    lease = socket = None
-    for name, value in variables:
-        if name == LEASE_VARIABLE and lease is None:
-            lease = value
-        elif name == SOCKET_VARIABLE and socket is None:
-            socket = value
-    if lease is None or not (lease.isascii() and lease.isdigit() and len(lease) < 19):
+def mark_in(environ: Mapping[bytes, bytes]) -> Mark | None:
+    """The mark in these variables. A socket that is named from a folder is named by an empty
+    text: the process may have left that folder, so nobody can tell which one is meant.
+    """
+    lease, socket = environ.get(MARK, b""), os.fsdecode(environ.get(SOCKET, b""))
+    if not (lease.isdigit() and len(lease) < 19):
         return None
-    # A relative one means what it meant in a folder that it may have left.
-    return Mark(int(lease), os.path.normpath(socket) if socket else None)
-
-
-def parse_environment(data: bytes) -> list[tuple[str, str]]:
-    """What /proc/PID/environ holds."""
-    words = data.decode("utf-8", "replace").split("\0")
-    return [(name, value) for name, has, value in (word.partition("=") for word in words) if has]
+    if not socket:
+        return Mark(int(lease))
+    return Mark(int(lease), os.path.realpath(socket) if os.path.isabs(socket) else "")
 
 
 def parse_pss(text: str) -> int | None:
@@ -71,9 +62,11 @@ class Probe:
     def mark(self, pid: int) -> Mark | None:
         try:
             if not self._has_proc:
-                return mark_in(psutil.Process(pid).environ().items())
+                found = psutil.Process(pid).environ().items()
+                return mark_in({os.fsencode(name): os.fsencode(value) for name, value in found})
             with open(f"{self._proc}/{pid}/environ", "rb") as file:
-                return mark_in(parse_environment(file.read(ENVIRONMENT_BYTES_MAX)))
+                environ = file.read(ENVIRON_BYTES_MAX)
+            return mark_in(parse_environ(environ)) if MARK in environ else None
         except (OSError, psutil.Error):
             return None
 

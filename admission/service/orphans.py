@@ -23,7 +23,7 @@ ENDINGS_MAX = 4096
 @dataclass(frozen=True, slots=True)
 class Mark:
     """What a process's environment says: the lease it was started under, and of which daemon's.
-    `socket`: None where it names none.
+    `socket`: without links; None where it names none.
     """
 
     lease: int

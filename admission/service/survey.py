@@ -115,11 +115,8 @@ class Survey:
     def _answers(self, wishes: list[Wish], known: Known) -> list[Frame | AdmissionError]:
         try:
             processes = self._probe.rows()
-            marks = {
-                pid: mark
-                for pid, one in processes.items()
-                if one.rss_bytes and (mark := self._probe.mark(pid)) is not None
-            }
+            # Threads of the kernel too: their memory of 0 is that of a young program as well.
+            marks = {pid: mark for pid in processes if (mark := self._probe.mark(pid)) is not None}
             found = find(processes, marks, known)
             return [self._told(wish, found, processes, marks, known) for wish in wishes]
         # It must not end the daemon: whatever it is, there is no answer.
@@ -187,4 +184,5 @@ def _whole(row: Frame, name: str) -> int:
 
 def _sockets(own: str) -> frozenset[str | None]:
     """What the marks of this daemon's leases name for a socket: none where it is the usual one."""
-    return frozenset({own, None} if own == usual_socket_path() else {own})
+    path = os.path.realpath(own)
+    return frozenset({path, None} if path == os.path.realpath(usual_socket_path()) else {path})

@@ -14,11 +14,11 @@ from admission.service.evidence import (
     age_s,
     mark_in,
     now_ticks,
-    parse_environment,
     parse_pss,
 )
 from admission.service.orphans import Mark
 from admission.service.sensors.processes import Processes
+from admission.service.traces import parse_environ
 from tests.service.children import Child, child, end, holder_of
 from tests.service.client import until
 from tests.service.house import House, Open
@@ -147,11 +147,12 @@ def test_marks_without_a_socket_are_ours_at_the_usual_place_only(
 
 
 @pytest.mark.parametrize(
-    ("environment", "mark"),
+    ("environ", "mark"),
     [
         (b"A=1\0ADMISSION_LEASE=12\0B=2\0", Mark(12)),
         (b"ADMISSION_LEASE=12\0ADMISSION_SOCKET=/run//a.sock\0", Mark(12, "/run/a.sock")),
         (b"ADMISSION_LEASE=12\0ADMISSION_SOCKET=\0", Mark(12)),
+        (b"ADMISSION_LEASE=12\0ADMISSION_SOCKET=a.sock\0", Mark(12, "")),  # in which folder?
         (b"ADMISSION_LEASE=12\0ADMISSION_LEASE=13\0", Mark(12)),
         (b"X=ADMISSION_LEASE=12\0XADMISSION_LEASE=12\0ADMISSION_LEASE\0", None),
         (b"ADMISSION_LEASE=\0", None),
@@ -162,8 +163,8 @@ def test_marks_without_a_socket_are_ours_at_the_usual_place_only(
         (b"", None),
     ],
 )
-def test_the_mark_in_an_environment(environment: bytes, mark: Mark | None) -> None:
-    assert mark_in(parse_environment(environment)) == mark
+def test_the_mark_in_an_environment(environ: bytes, mark: Mark | None) -> None:
+    assert mark_in(parse_environ(environ)) == mark
 
 
 @pytest.mark.parametrize(

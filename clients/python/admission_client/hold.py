@@ -69,8 +69,8 @@ def run(words: list[str]) -> int:
         options.task = options.task or _label(options.words[0])
         lease = _acquire(options, _fields(options, None, enclosing_lease()))
         os.environ.update(lease.environment())
-        if options.socket:  # what runs below asks the same daemon, and can be told to be its
-            os.environ["ADMISSION_SOCKET"] = socket_path(options.socket)
+        # What runs below asks the same daemon, and can be told to be its.
+        os.environ["ADMISSION_SOCKET"] = socket_path(options.socket)
         _report(lease, options.lease_fd)
     except Unreachable as problem:
         if os.environ.get("ADMISSION_FAIL") != "open":
