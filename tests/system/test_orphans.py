@@ -64,7 +64,7 @@ def test_what_outlived_its_lease_is_found_and_ended(stage: Stage) -> None:
         assert (found["pid"], found["task"], found["memory"]) == (pid, "refactor", "pss")
         assert text(found, "evidence").startswith("started under lease 1 (refactor), which ended")
         shown = stage.run("orphans").stdout
-        assert "1 process outlived their lease" in shown
+        assert "1 process outlived a lease" in shown
         ended = stage.run("orphans", "--stop", "--yes")
         assert (ended.returncode, ended.stderr) == (0, "")
         assert ended.stdout.splitlines()[-1] == f"{pid} ended: by SIGTERM"

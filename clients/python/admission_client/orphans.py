@@ -110,7 +110,7 @@ def _told(found: Frame) -> str:
 
 
 def _survivors(found: list[Frame]) -> str:
-    title = f"{_counted(found)} outlived their lease, {_sum(found)}:"
+    title = f"{_counted(found)} outlived a lease, {_sum(found)}:"
     head = ("PID", "LEASE", "MEMORY", "AGE", "COMMAND", "EVIDENCE")
     shown = [
         (
