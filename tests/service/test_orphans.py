@@ -145,7 +145,8 @@ def test_what_a_survivor_started_is_one_too() -> None:
 
 
 def test_the_daemon_is_never_one() -> None:
-    known = replace(KNOWN, former={Holder(50, 500): 12})
+    old = replace(ENDED, granted_ticks=0)
+    known = replace(KNOWN, former={Holder(50, 500): 12}, endings={12: old})
     assert survivors(table((50, 1)), {50: MARK}, known) == {}
     assert why_none(50, table((50, 1)), {50: MARK}, known) == "it is the daemon"
 
