@@ -22,7 +22,7 @@ from typing import assert_never
 from admission.core import events as ev
 from admission.core import holding, queueing, restart
 from admission.core.governor import Governor
-from admission.core.leases import Caller, Holder, Lease, Reason, Waiter
+from admission.core.leases import Bound, Caller, Holder, Lease, Reason, Waiter
 from admission.core.ledger import Ledger
 from admission.core.levels import Level, PoolSpec
 from admission.core.limits import Limits, refusal_of
@@ -111,6 +111,8 @@ class Admission:
                 self._connection_closed(now, event.connection)
             case ev.HolderExited():
                 self._holder_exited(now, event.holder)
+            case ev.TreeFound():
+                self._tree_found(now, event)
             case ev.Sampled():
                 self._sampled(event.sample)
             case ev.Woke():
@@ -192,7 +194,7 @@ class Admission:
         if event.parent is None:
             return None
         leases = self.pools[event.claim.pool].leases.values()
-        out = {lease.claim.holder: lease for lease in leases if lease.is_out}
+        out = {one: lease for lease in leases if lease.is_out for one in lease.holders}
         return next((out[holder] for holder in event.ancestors if holder in out), None)
 
     def _repeat(self, now: float, event: ev.Acquire, known: Lease | Waiter) -> None:
@@ -245,9 +247,28 @@ class Admission:
     def _holder_exited(self, now: float, holder: Holder) -> None:
         for one in self.ledger.of(holder):
             if isinstance(one, Lease):
-                self.ledger.end(now, one, Reason.HOLDER_EXITED)
+                self._lose_holder(now, one, holder)
             elif self.ledger.waiter(one.ticket):
                 self.ledger.leave(one, "holder_gone", f"process {holder.pid} is gone")
+
+    def _lose_holder(self, now: float, lease: Lease, holder: Holder) -> None:
+        if lease.claim.bound is not Bound.TREE:
+            self.ledger.end(now, lease, Reason.HOLDER_EXITED)
+            return
+        # Whoever has exited is none of those that it follows, so that a look which still saw it
+        # has it watched anew, and its end is heard of once more.
+        left = tuple(one for one in lease.tree if one != holder)
+        self.ledger.effects.append(ev.FindTree(self.ledger.follow(lease, left)))
+
+    def _tree_found(self, now: float, event: ev.TreeFound) -> None:
+        lease = self.ledger.lease(event.lease)
+        if lease is None or not lease.is_left:
+            return  # it has ended meanwhile; or nobody can have asked
+        if not event.left:
+            self.ledger.end(now, lease, Reason.HOLDER_EXITED)
+            return
+        self.ledger.follow(lease, event.left)
+        self.ledger.persist(ev.Followed(lease.id, event.left))
 
     # --- the journal ----------------------------------------------------------------------------
 

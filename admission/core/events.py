@@ -87,6 +87,18 @@ class HolderExited:
 
 
 @value
+class TreeFound:
+    """What is alive of all that a lease's holder started; nothing ends the lease.
+
+    It may be late: of those in it, some may have exited since, and others been started. Only that
+    nobody was left must be true, as then nobody can have been started.
+    """
+
+    lease: int
+    left: tuple[Holder, ...]
+
+
+@value
 class TimePassed:
     """`Admission.wakeup()` has come."""
 
@@ -153,6 +165,7 @@ Event = (
     | Resume
     | ConnectionClosed
     | HolderExited
+    | TreeFound
     | TimePassed
     | Sampled
     | SetLevel
@@ -209,6 +222,14 @@ class Renewed:
 
 
 @value
+class Followed:
+    """The holder has exited; the lease goes on with those that it left."""
+
+    lease: int
+    left: tuple[Holder, ...]
+
+
+@value
 class Ended:
     """`before` is the lease as it was, for those who watch; the journal needs only its id."""
 
@@ -235,7 +256,18 @@ class Numbered:
     ticket: int
 
 
-Record = Numbered | Queued | Left | Granted | Regained | Yielded | Renewed | Ended | LevelChanged
+Record = (
+    Numbered
+    | Queued
+    | Left
+    | Granted
+    | Regained
+    | Yielded
+    | Renewed
+    | Followed
+    | Ended
+    | LevelChanged
+)
 
 # Records that promise units: if one can't be written, the promise is taken back. The others only
 # lag behind the truth, which the next compaction writes anew.
@@ -255,6 +287,17 @@ class Watch:
 @value
 class Unwatch:
     holder: Holder
+
+
+@value
+class FindTree:
+    """Find out what is alive of all that this lease's holder started, and feed `TreeFound`.
+
+    One answer may do for all that were asked for before the look began. There must be one, however
+    long it takes: until then nothing but its ttl, or somebody's wish, ends the lease.
+    """
+
+    lease: Lease
 
 
 @value
@@ -304,4 +347,4 @@ class LeaseEnded:
 
 Answer = Told | ToldLevel | Done | Refused | LeaseEnded
 
-Effect = Watch | Unwatch | Persist | Answer
+Effect = Watch | Unwatch | FindTree | Persist | Answer

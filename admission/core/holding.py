@@ -35,7 +35,7 @@ def ask(ledger: Ledger, now: float, event: AboutLease) -> None:
 
 def _release(ledger: Ledger, now: float, event: ev.Release, lease: Lease) -> None:
     own = lease.caller is not None and lease.caller.connection == event.caller.connection
-    is_own = own or lease.claim.holder in event.ancestors
+    is_own = own or any(one in event.ancestors for one in lease.holders)
     ledger.end(now, lease, Reason.RELEASED if is_own else Reason.REVOKED)
     ledger.effects.append(ev.Done(event.caller))
 
@@ -62,9 +62,12 @@ def _regain(ledger: Ledger, now: float, event: ev.Regain, lease: Lease) -> None:
         ledger.effects.append(ev.Told(event.caller, lease))
     elif waiter := ledger.regaining(lease):
         come_back(ledger, now, event.caller, waiter, event.wait_s)
+    elif (holder := next(iter(lease.holders), None)) is None:
+        message = f"the holder of lease {lease.id} has just exited; ask again in a moment"
+        ledger.refuse(event.caller, "holder_gone", message)
     else:
         # The request id stays the lease's: two answers under one id would not be "once".
-        claim = replace(lease.claim, request=None)
+        claim = replace(lease.claim, request=None, holder=holder)
         enqueue(ledger, now, claim, event.caller, event.wait_s, lease.id)
 
 

@@ -5,7 +5,7 @@ due. Whatever changes a lease or a waiter goes through here, so that the record,
 holder and the answer can't be forgotten. It decides nothing: `core.admission` does.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from math import inf
@@ -110,11 +110,16 @@ class Ledger:
             assert found is not None
             yield found
 
+    # --- holders --------------------------------------------------------------------------------
+
+    def watch(self, holders: Iterable[Holder]) -> None:
+        """From now on their ends are heard of; comes before anything that depends on them."""
+        self.effects += [ev.Watch(holder) for holder in holders if not self.has(holder)]
+
     # --- waiters --------------------------------------------------------------------------------
 
     def enqueue(self, waiter: Waiter) -> None:
-        if not self.has(waiter.claim.holder):
-            self.effects.append(ev.Watch(waiter.claim.holder))
+        self.watch([waiter.claim.holder])
         self.pools[waiter.claim.pool].add(waiter)
         self._link(waiter_key(waiter), handles(waiter))
         self._alarm(waiter.due_at, waiter_key(waiter))
@@ -171,6 +176,13 @@ class Ledger:
             gone = [one for one in handles(old) if one not in handles(lease)]
             self._unlink(lease_key(lease), gone)
         self._alarm(lease.due_at, lease_key(lease))
+
+    def follow(self, lease: Lease, left: tuple[Holder, ...]) -> Lease:
+        """The lease depends on these from now on, and on nobody else."""
+        self.watch(left)
+        lease = replace(lease, is_left=True, tree=left)
+        self.put_lease(lease)
+        return lease
 
     def end(self, now: float, lease: Lease, reason: Reason) -> None:
         self.drop_regain(lease, "unknown_lease", f"lease {lease.id} ended: {reason}")
@@ -254,7 +266,7 @@ class Ledger:
 
 def handles(one: Lease | Waiter) -> list[Hashable]:
     """By what a lease or a waiter can be found."""
-    found: list[Hashable] = [one.claim.holder]
+    found: list[Hashable] = list(one.holders) if isinstance(one, Lease) else [one.claim.holder]
     if one.claim.request is not None:
         found.append(one.claim.request)
     if one.caller is not None:

@@ -5,12 +5,12 @@ gets a while to come back; until then its units stay out and its place is kept, 
 never take a living holder's slot.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 
 from admission.core import events as ev
 from admission.core.governor import Governor
-from admission.core.leases import Bound, Lease, Reason, State, Waiter
+from admission.core.leases import Bound, Holder, Lease, Reason, State, Waiter
 from admission.core.ledger import Ledger
 
 
@@ -37,7 +37,7 @@ def take_over(
     leases, waiters = _replay(event.records, ledger, governor)
     for lease in leases.values():
         if lease.claim.pool in ledger.pools:
-            _adopt_lease(ledger, lease, now + grace_s)
+            _adopt_lease(ledger, lease, event.living, now + grace_s)
     for waiter in waiters.values():
         if waiter.claim.pool in ledger.pools:
             away = replace(waiter, caller=None, away_until=now + grace_s, keeps_place=True)
@@ -48,10 +48,14 @@ def take_over(
                 _bury(now, ledger, one)
 
 
-def _adopt_lease(ledger: Ledger, lease: Lease, back_by: float) -> None:
-    if not ledger.has(lease.claim.holder):
-        ledger.effects.append(ev.Watch(lease.claim.holder))
+def _adopt_lease(ledger: Ledger, lease: Lease, living: Set[Holder], back_by: float) -> None:
     lease = replace(lease, caller=None)
+    has_lost = lease.is_left or lease.claim.holder not in living
+    if lease.claim.bound is Bound.TREE and has_lost:
+        # Not buried, but looked for: the holder may have left some of whom no record tells.
+        left = tuple(one for one in lease.tree if one in living)
+        lease = replace(lease, is_left=True, tree=left)
+    ledger.watch(lease.holders)
     if lease.claim.bound is Bound.CONNECTION:
         state = State.YIELDED if lease.state is State.YIELDED else State.DETACHED
         lease = replace(lease, state=state, detached_until=back_by)
@@ -59,6 +63,8 @@ def _adopt_lease(ledger: Ledger, lease: Lease, back_by: float) -> None:
     pool.last_grant_at = max(pool.last_grant_at, lease.granted_at)
     ledger.granted += 1
     ledger.put_lease(lease)
+    if lease.is_left:
+        ledger.effects.append(ev.FindTree(lease))
 
 
 def _bury(now: float, ledger: Ledger, one: Lease | Waiter) -> None:
@@ -92,7 +98,7 @@ def _replay(
                 leases[lease.id] = lease
             case ev.Ended():
                 leases.pop(record.lease, None)
-            case ev.Yielded() | ev.Regained() | ev.Renewed():
+            case ev.Yielded() | ev.Regained() | ev.Renewed() | ev.Followed():
                 _replay_change(record, leases, waiters)
     return leases, waiters
 
@@ -106,7 +112,7 @@ def _replay_level(record: ev.LevelChanged, governor: Governor) -> None:
 
 
 def _replay_change(
-    record: ev.Yielded | ev.Regained | ev.Renewed,
+    record: ev.Yielded | ev.Regained | ev.Renewed | ev.Followed,
     leases: dict[int, Lease],
     waiters: dict[int, Waiter],
 ) -> None:
@@ -121,3 +127,5 @@ def _replay_change(
             waiters.pop(record.ticket, None)
         case ev.Renewed():
             leases[lease.id] = replace(lease, expires_at=record.expires_at)
+        case ev.Followed(left=left):
+            leases[lease.id] = replace(lease, is_left=True, tree=left)

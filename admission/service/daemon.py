@@ -17,6 +17,7 @@ from admission.core.leases import Holder
 from admission.core.sample import Sample
 from admission.protocol import BadConfiguration, Frame
 from admission.service.config import Config, load
+from admission.service.following import Following
 from admission.service.history.recorder import History
 from admission.service.holders import Exit, exit_of
 from admission.service.journal import Journal
@@ -27,6 +28,7 @@ from admission.service.sensors import Sensors
 from admission.service.stopped import Stopped
 from admission.service.survey import Survey
 from admission.service.telling import Line, Places, Watchers
+from admission.service.trees import Trees
 from admission.service.views import level_map, record_map, sample_map, status_map, told_map
 from admission.service.vigil import Vigil
 from admission.service.workspaces import Workspaces
@@ -61,6 +63,7 @@ class Daemon:
         workspaces: Workspaces | None = None,
         socket: str = "",
         load_config: Callable[[], Config] = load,
+        following: Following | None = None,
     ) -> None:
         self.core = core
         self.config = config
@@ -72,7 +75,6 @@ class Daemon:
         self._journal = journal
         self.sensors = sensors or Sensors()
         self.stopped = Stopped()
-        self.survey = Survey(core, clock, socket)
         self.workspaces = workspaces or Workspaces()
         self._history = history
         sampler = sampler or Sampler(self.sensors.read, clock)
@@ -87,6 +89,8 @@ class Daemon:
         self._load_config = load_config
         self._bad_config: str | None = None
         self._say_if_disabled()
+        self._following = following or Following(Trees())
+        self.survey = Survey(core, clock, socket, self._following.trees)
         self._places = Places()
         self._places_changed = trio.Event()
         self._inbox: deque[ev.Event] = deque()
@@ -137,6 +141,8 @@ class Daemon:
                     self._vigil.watch(holder)
                 case ev.Unwatch(holder):
                     self._vigil.unwatch(holder)
+                case ev.FindTree(lease):
+                    self._following.want(lease.id)
                 case _:
                     self._tell(effect)
 
@@ -184,6 +190,7 @@ class Daemon:
             if self.core.governor.sample is not None:
                 self._note_metrics(self.core.governor.sample)
         if isinstance(record, ev.Granted):
+            self.sensors.is_close = self._following.has_trees
             self._sampling.hurry()
         self.survey.note(record)
         if self._history is not None:
@@ -211,6 +218,7 @@ class Daemon:
         sample = self.core.governor.sample
         found = [] if sample is None else list(sample.failed)
         found += self._sampling.problems() + self.workspaces.problems()
+        found += self._following.problems()
         if self._history is not None:
             found += self._history.problems()
         if not self.config.throttle.is_on:
@@ -271,6 +279,7 @@ class Daemon:
         """Takes over from an earlier daemon, says so, then keeps time until cancelled."""
         async with trio.open_nursery() as nursery:
             self._vigil.begin(nursery)
+            self._following.begin(nursery, self.core, self.feed)
             if self._history is not None:
                 await nursery.start(self._history.run)
             self.feed(ev.Restarted(tuple(records), living))
@@ -332,6 +341,8 @@ class Daemon:
         now = self.clock()
         self.feed(ev.Sampled(sample))
         self.stopped.note(self.sensors.looks[0], self.core.ledger.holders())
+        self._following.note(self.sensors.looks[0])
+        self.sensors.is_close = self._following.has_trees
         if self.watchers:
             self.watchers.publish("sample", {"event": "sample", **sample_map(sample, now)})
         self._note_metrics(sample)

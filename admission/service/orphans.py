@@ -85,7 +85,8 @@ class Known:
     Attributes:
         now: seconds on the clock of the events.
         daemon: its own PID.
-        holders: who has a lease or waits for one; what is below them belongs to that lease.
+        holders: who has a lease, waits for one, or was seen below a lease that is out. What is
+            below them belongs to it.
         out: the numbers of the leases that have not ended.
         last_lease: the highest number given out so far.
         endings: the leases that ended last.

@@ -38,7 +38,7 @@ class AcquireRequest(Request):
     rank: Literal["critical", "normal", "batch"] = field(name="class", default="normal")
     group: Label = ""
     pid: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
-    bound: Literal["process", "connection"] = "connection"
+    bound: Literal["process", "connection", "tree"] = "connection"
     ttl_s: SecondsAboveZero | None = None
     wait_s: Seconds | None = None
     request: RequestId | None = None

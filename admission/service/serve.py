@@ -29,10 +29,12 @@ from admission.service.background import serve_in_background
 from admission.service.config import Config, load
 from admission.service.connections import accept_connections
 from admission.service.daemon import Daemon
+from admission.service.following import Following
 from admission.service.history import history_path, state_folder
 from admission.service.history.recorder import History
 from admission.service.holders import identify
 from admission.service.journal import Journal, boot_id
+from admission.service.trees import Trees
 from admission.service.workspaces import Workspaces
 
 BACKLOG = 1024
@@ -197,6 +199,7 @@ async def _serve(
         workspaces=Workspaces(config.workspaces, state_folder() / "workspaces.json"),
         load_config=load_config,
         socket=str(path),
+        following=Following(Trees(path)),
     )
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
@@ -218,9 +221,17 @@ async def _serve(
 
 def _living(records: list[ev.Record]) -> frozenset[Holder]:
     """Who of those that the journal names is still the same living process."""
-    claims = [record.lease.claim for record in records if isinstance(record, ev.Granted)]
-    claims += [record.waiter.claim for record in records if isinstance(record, ev.Queued)]
-    holders = {claim.holder for claim in claims}
+    holders: set[Holder] = set()
+    for record in records:
+        match record:
+            case ev.Granted(lease):
+                holders |= {lease.claim.holder, *lease.tree}
+            case ev.Followed(left=left):
+                holders |= {*left}
+            case ev.Queued(waiter):
+                holders.add(waiter.claim.holder)
+            case _:
+                pass
     return frozenset(holder for holder in holders if identify(holder.pid) == holder)
 
 

@@ -12,13 +12,13 @@ import trio
 
 from admission.core import events as ev
 from admission.core.admission import Admission
-from admission.core.leases import Holder
 from admission.protocol import AdmissionError, Frame, Unavailable, usual_socket_path
 from admission.service.evidence import Probe, age_s, now_ticks
 from admission.service.holders import describe
 from admission.service.orphans import Endings, Known, Mark, Orphan, find, why_none
 from admission.service.sensors.processes import Processes
 from admission.service.sensors.source import one_line
+from admission.service.trees import Trees
 from admission.service.views import ROWS_BYTES_MAX, Room
 
 ANSWER_S = 5.0
@@ -44,7 +44,7 @@ class Survey:
         core: is only looked at.
         clock: the clock of the events, in seconds.
         socket: the daemon's; marks that name another are another daemon's.
-        former: whom the holders of ended leases had started, as far as the daemon saw it.
+        trees: what each lease's holder had started, as far as the daemon saw it.
         probe: reads processes.
     """
 
@@ -53,13 +53,13 @@ class Survey:
         core: Admission,
         clock: Callable[[], float],
         socket: str = "",
-        former: Callable[[], Mapping[Holder, int]] = dict,
+        trees: Trees | None = None,
         probe: Probe | None = None,
     ) -> None:
         self._core = core
         self._clock = clock
         self._sockets = _sockets(socket)
-        self._former = former
+        self._trees = trees or Trees()
         self._probe = probe or Probe()
         self._endings = Endings()
         self._wishes: list[Wish] = []
@@ -98,15 +98,21 @@ class Survey:
 
     def _known(self) -> Known:
         ledger = self._core.ledger
-        leases = (lease for pool in self._core.pools.values() for lease in pool.leases)
+        out = frozenset(lease for pool in self._core.pools.values() for lease in pool.leases)
+        former, below = self._trees.former(), set(ledger.holders())
+        for number, seen in self._trees.seen().items():
+            if number in out:
+                below |= seen
+            else:  # it has ended since
+                former |= dict.fromkeys(seen, number)
         return Known(
             now=self._clock(),
             daemon=os.getpid(),
-            holders=frozenset(ledger.holders()),
-            out=frozenset(leases),
+            holders=frozenset(below),
+            out=out,
             last_lease=ledger.last_lease,
             endings=self._endings.snapshot(),
-            former=dict(self._former()),
+            former=former,
             sockets=self._sockets,
         )
 

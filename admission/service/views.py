@@ -17,6 +17,7 @@ from admission.service.holders import describe
 
 # What an answer's rows may take of its frame.
 ROWS_BYTES_MAX = FRAME_BYTES_MAX - 1024
+LEFT_SHOWN_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +152,21 @@ class Room:
 def held_map(
     lease: Lease, now: float, stopped_s: Callable[[Holder], float | None] = lambda _: None
 ) -> Frame:
+    """`left` stands only where the holder has exited: the PIDs that the lease follows."""
     for_s = stopped_s(lease.claim.holder)
-    return {
+    row = {
         **lease_map(lease),
         "state": lease.state.value,
         "age_s": round(now - lease.granted_at, 3),
-        "from": describe(lease.claim.holder.pid),
+        "from": "" if lease.is_left else describe(lease.claim.holder.pid),
         "stopped_s": None if for_s is None else round(for_s, 3),
     }
+    return {**row, "left": pids_of(lease.tree)} if lease.is_left else row
+
+
+def pids_of(holders: tuple[Holder, ...]) -> list[int]:
+    """As many as a row can take: a tree may be larger than a frame."""
+    return [one.pid for one in holders[:LEFT_SHOWN_MAX]]
 
 
 def waiting_map(place: Place, now: float) -> Frame:
@@ -213,12 +221,10 @@ def record_map(record: ev.Record, level: Level, now: float) -> tuple[str, Frame]
             held_s = round(now - lease.granted_at, 3)
             about = {"event": "ended", "reason": reason.value, "held_s": held_s}
             return "lease", {**lease_map(lease), **about}
-        case ev.Yielded(number):
-            return "lease", {"event": "yielded", "lease": number}
-        case ev.Regained(lease=number):
-            return "lease", {"event": "regained", "lease": number}
-        case ev.Renewed(number):
-            return "lease", {"event": "renewed", "lease": number}
+        case ev.Yielded() | ev.Regained() | ev.Renewed():
+            return "lease", {"event": type(record).__name__.lower(), "lease": record.lease}
+        case ev.Followed(number, left):
+            return "lease", {"event": "followed", "lease": number, "left": pids_of(left)}
         case ev.Queued(waiter):
             return "queue", {"event": "waiting", "ticket": waiter.ticket, **claim_map(waiter)}
         case ev.Left(ticket, why):

@@ -6,13 +6,13 @@ that could go stale. `tests.core.rules` says what each event does to them, and
 `tests.core.invariants` compares them with the core.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from math import inf, sqrt
 
 from admission.core import events as ev
 from admission.core.governor import Governor
-from admission.core.leases import Bound, Lease, Reason, State, Waiter
+from admission.core.leases import Bound, Holder, Lease, Reason, State, Waiter
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
 
@@ -26,6 +26,11 @@ def is_out(lease: Lease) -> bool:
 
 def is_of(connection: int, one: Lease | Waiter) -> bool:
     return one.caller is not None and one.caller.connection == connection
+
+
+def depends_on(one: Lease | Waiter) -> set[Holder]:
+    """Whose end is to be heard of: the process it is for, or those that this one has left."""
+    return set(one.tree) if isinstance(one, Lease) and one.is_left else {one.claim.holder}
 
 
 def goes_before(one: Waiter, other: Waiter) -> bool:
@@ -50,6 +55,9 @@ def survivors(records: tuple[ev.Record, ...]) -> tuple[list[Lease], list[Waiter]
         elif isinstance(record, ev.Renewed):
             lease = leases[record.lease]
             leases[record.lease] = replace(lease, expires_at=record.expires_at)
+        elif isinstance(record, ev.Followed):
+            lease = leases[record.lease]
+            leases[record.lease] = replace(lease, is_left=True, tree=record.left)
     waiters = [one.waiter for one in records if isinstance(one, ev.Queued)]
     return (
         [lease for lease in leases.values() if lease.id not in ended],
@@ -179,6 +187,15 @@ class Books:
         if isinstance(one, Lease):
             return self.end(one, reason)
         return self.leave(one, code) if one.ticket in self.waiters else []
+
+    def lose(self, lease: Lease, gone: Set[Holder]) -> Chain:
+        """Processes that this lease depends on have exited. A tree is looked for; others end."""
+        if lease.claim.bound is not Bound.TREE:
+            return self.end(lease, Reason.HOLDER_EXITED)
+        left = tuple(one for one in lease.tree if one not in gone)
+        lease = replace(lease, is_left=True, tree=left)
+        self.leases[lease.id] = lease
+        return [ev.FindTree(lease)]
 
     def pass_time(self, now: float) -> None:
         """Ends what is due, in the order in which it became so."""

@@ -4,6 +4,7 @@ A witness keeps books of its own and is shown each event and its effects. It obj
 
 - a grant is more than the capacity of the moment, overtakes, comes too soon after another, or goes
   to somebody who was cancelled, timed out, is gone or never asked (1, 4, 5);
+- a lease that follows a tree depends on anybody but those whom the last look found;
 - a lease or a waiter ends without cause, twice, or not when it must (2, 4, 6);
 - at rest somebody could be granted, or is owed an answer (3);
 - an answer comes before the record it depends on, or a wait before the watch on its holder;
@@ -19,7 +20,7 @@ from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Holder, Lease, Waiter
-from tests.core.books import Books, goes_before, is_out
+from tests.core.books import Books, depends_on, goes_before, is_out
 from tests.core.rules import follow
 
 
@@ -124,6 +125,8 @@ class Witness:
     def _check_expected(self, effect: ev.Effect) -> None:
         if isinstance(effect, ev.Persist) and isinstance(effect.record, ev.Queued):
             assert effect.record.waiter.claim.holder in self.watched, "queued before watched"
+        if isinstance(effect, ev.Persist) and isinstance(effect.record, ev.Followed):
+            assert self.watched.issuperset(effect.record.left), "followed before watched"
         plain = _without_words(effect)
         for chain in self.books.chains:
             if chain and chain[0] == plain:
@@ -206,7 +209,7 @@ class Witness:
             assert books.due_next() > now, "something is due and was not done"
 
     def _holders(self) -> set[Holder]:
-        return {one.claim.holder for one in self.books.all()}
+        return {holder for one in self.books.all() for holder in depends_on(one)}
 
 
 def _without_words(effect: ev.Effect) -> ev.Effect:
@@ -229,7 +232,8 @@ def _found_by(core: Admission) -> dict[Hashable, list[Lease | Waiter]]:
     waiters.sort(key=lambda waiter: waiter.ticket)
     everything: list[Lease | Waiter] = [*leases, *waiters]
     for one in everything:
-        found.setdefault(one.claim.holder, []).append(one)
+        for holder in depends_on(one):
+            found.setdefault(holder, []).append(one)
         if one.claim.request is not None:
             found.setdefault(one.claim.request, []).append(one)
         if one.caller is not None:

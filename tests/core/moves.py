@@ -1,12 +1,13 @@
 """What can happen next in a small world, a function a verb: each gives all moves of its kind."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from admission.core import events as ev
-from admission.core.leases import Caller, Claim, Holder, Lease, Waiter
+from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Waiter
 from admission.core.sample import Sample
-from tests.core.worlds import World
+from tests.core.books import depends_on, survivors
+from tests.core.worlds import KIDS, World
 
 TICK_S = 1.0
 
@@ -38,7 +39,7 @@ class Move:
     args: tuple[object, ...] = ()
 
 
-Moves = Iterator[Move]
+Moves = Iterable[Move]
 Asks = tuple[Ask, ...]
 
 
@@ -60,9 +61,15 @@ def _waiters(world: World, ask: Ask) -> list[Waiter]:
 
 def acquire(world: World, asks: Asks) -> Moves:
     for ask in asks:
-        if not _lease(world, ask) and not _waiters(world, ask):
+        if not _lease(world, ask) and not _waiters(world, ask) and _may_ask(world, ask):
             args = (ask.event(ACQUIRE), ask.connection)
             yield Move(f"{ask.claim.task} asks", say, args)
+
+
+def _may_ask(world: World, ask: Ask) -> bool:
+    """Not if it is dead; and a child, not before it was started."""
+    holder = ask.claim.holder
+    return holder not in world.dead and (holder not in KIDS or holder in world.started)
 
 
 def again(world: World, asks: Asks) -> Moves:
@@ -122,14 +129,73 @@ def close(world: World, asks: Asks) -> Moves:
 
 
 def end_process(world: World, asks: Asks) -> Moves:
-    for holder in {one.claim.holder: None for one in world.witness.books.all()}:
-        yield Move(f"{holder} exits", _exit, (holder,))
+    holders = {one.claim.holder: None for one in world.witness.books.all()} | world.started
+    for holder in holders:
+        if holder not in world.dead:
+            yield Move(f"{holder} exits", World.exit, (world.now, holder))
 
 
-def _exit(world: World, holder: Holder) -> None:
-    """The process ends. Another takes its name, so that there are always as many."""
-    world.exit(world.now, holder)
-    world.dead.clear()
+def forget(world: World) -> None:
+    """Others take the names of the dead, so that there are always as many; but not while anybody
+    could take one of them for the first of that name. Children of whom nobody speaks are gone.
+    """
+    named = _named(world)
+    world.dead &= named
+    for one in world.witness.books.all():
+        named |= depends_on(one)
+    world.started = {one: by for one, by in world.started.items() if one in named}
+
+
+def _named(world: World) -> set[Holder]:
+    """Of whom leases, looks and the journal speak that have to do with a tree."""
+    leases = [*world.witness.books.leases.values(), *survivors(tuple(world.journal))[0]]
+    named = {one for left in world.seen.values() for one in left}
+    named |= {one for lease in leases for one in lease.tree}
+    holders = {lease.claim.holder for lease in leases if lease.claim.bound is Bound.TREE}
+    return named | holders | {one for holder in holders for one in _family(world, holder)}
+
+
+def _family(world: World, holder: Holder) -> set[Holder]:
+    """All that descend from this process, alive or dead."""
+    children = {one for one, by in world.started.items() if by == holder}
+    return children | {one for child in children for one in _family(world, child)}
+
+
+def fork_once(world: World, asks: Asks) -> Moves:
+    """As `fork`, but of children there is only one at a time."""
+    return () if world.started else fork(world, asks)
+
+
+def fork(world: World, asks: Asks) -> Moves:
+    """Whoever a tree-bound lease is for, and whoever it has started, starts another."""
+    leases = world.witness.books.leases.values()
+    holders = {one.claim.holder: None for one in leases if one.claim.bound is Bound.TREE}
+    kid = next((one for one in KIDS if one not in world.started and one not in world.dead), None)
+    for parent in [*holders, *world.started]:
+        if parent not in world.dead and kid is not None:
+            yield Move(f"{parent} starts {kid}", World.start, (kid, parent))
+
+
+def look(world: World, asks: Asks) -> Moves:
+    """Looks begin. For leases that have ended none does."""
+    for number in sorted(world.wanted - world.seen.keys()):
+        if number in world.witness.books.leases:
+            yield Move(f"the tree of lease {number} is looked for", World.look, (number,))
+
+
+def tell_seen(world: World, asks: Asks) -> Moves:
+    for number, left in sorted(world.seen.items()):
+        label = f"of lease {number} were seen {left}"
+        yield Move(label, World.tell_seen, (world.now, number))
+
+
+def release_below(world: World, asks: Asks) -> Moves:
+    """A child gives back what its parent was granted."""
+    for lease in world.witness.books.leases.values():
+        for kid in world.started:
+            if kid not in world.dead:
+                event = ev.Release(Caller(9, OTHER), lease.id, (kid,))
+                yield Move(f"{kid} releases {lease.claim.task}", say, (event, 9))
 
 
 def tick(world: World, asks: Asks) -> Moves:

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from admission.core import events as ev
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason, State, Waiter
-from tests.core.books import Books, Chain, is_of, is_out
+from tests.core.books import Books, Chain, depends_on, is_of, is_out
 
 OfLease = ev.Release | ev.Renew | ev.Yield | ev.Regain | ev.Resume
 
@@ -44,6 +44,7 @@ def _befall(
     now: float,
     event: ev.ConnectionClosed
     | ev.HolderExited
+    | ev.TreeFound
     | ev.TimePassed
     | ev.Sampled
     | ev.Woke
@@ -55,7 +56,9 @@ def _befall(
         case ev.ConnectionClosed(connection):
             _close(books, now, connection)
         case ev.HolderExited(holder):
-            _bury(books, {one.claim.holder for one in books.all()} - {holder})
+            _bury(books, {holder})
+        case ev.TreeFound():
+            _follow_tree(books, event)
         case ev.Sampled(sample):
             books.governor.take(sample, books.out("agents"))
         case ev.Woke():
@@ -100,7 +103,7 @@ def _enclosing(books: Books, event: ev.Acquire) -> Lease | None:
     newest_first = sorted(books.leases.values(), key=lambda lease: -lease.id)
     for holder in event.ancestors:
         for lease in newest_first:
-            is_there = lease.claim.holder == holder and lease.claim.pool == event.claim.pool
+            is_there = holder in depends_on(lease) and lease.claim.pool == event.claim.pool
             if is_there and is_out(lease):
                 return lease
     return None
@@ -203,7 +206,7 @@ def _of_lease(books: Books, now: float, event: OfLease) -> None:
 
 
 def _release(books: Books, event: ev.Release, lease: Lease) -> None:
-    is_own = is_of(event.caller.connection, lease) or lease.claim.holder in event.ancestors
+    is_own = is_of(event.caller.connection, lease) or depends_on(lease) & {*event.ancestors}
     chain = books.end(lease, Reason.RELEASED if is_own else Reason.REVOKED)
     books.chains.append([*chain, ev.Done(event.caller)])
 
@@ -234,8 +237,13 @@ def _regain(books: Books, now: float, event: ev.Regain, lease: Lease) -> None:
         books.chains.append([ev.Told(event.caller, lease)])
     elif waiting:
         _come_back(books, now, waiting[0], event.caller, event.wait_s)
-    else:
+    elif not lease.is_left:
         claim = replace(lease.claim, request=None)
+        _arrive(books, now, claim, event.caller, event.wait_s, lease.id)
+    elif not lease.tree:
+        books.chains.append([ev.Refused(event.caller, "holder_gone", "")])
+    else:
+        claim = replace(lease.claim, request=None, holder=lease.tree[0])
         _arrive(books, now, claim, event.caller, event.wait_s, lease.id)
 
 
@@ -276,11 +284,30 @@ def _take_over(books: Books, now: float, event: ev.Restarted) -> None:
             books.by_hand = None
             books.governor.resume_at(record.level)
     books.adopt(now, event.records)
-    _bury(books, event.living)
+    known = {one for each in books.all() for one in (each.claim.holder, *depends_on(each))}
+    left = [lease for lease in books.leases.values() if lease.is_left]
+    for lease in left:  # what has become of them since is not known, whoever of them lives
+        books.chains.append(books.lose(lease, known - event.living))
+    _bury(books, known - event.living)
 
 
-def _bury(books: Books, living: Set[Holder]) -> None:
-    """Ends whatever belongs to processes that are not among the living."""
+def _bury(books: Books, dead: Set[Holder]) -> None:
+    """Ends whatever belongs to these processes, or looks for what they have left."""
     for one in list(books.all()):
-        if one.claim.holder not in living:
-            books.chains.append(books.bury(one, Reason.HOLDER_EXITED, "holder_gone"))
+        if not depends_on(one) & dead:
+            continue
+        if isinstance(one, Lease):
+            books.chains.append(books.lose(one, dead))
+        elif one.ticket in books.waiters:
+            books.chains.append(books.leave(one, "holder_gone"))
+
+
+def _follow_tree(books: Books, event: ev.TreeFound) -> None:
+    lease = books.leases.get(event.lease)
+    if lease is None or not lease.is_left:
+        return
+    if event.left:
+        books.leases[lease.id] = replace(lease, tree=event.left)
+        books.chains.append([ev.Persist(ev.Followed(lease.id, event.left))])
+    else:
+        books.chains.append(books.end(lease, Reason.HOLDER_EXITED))

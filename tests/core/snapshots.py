@@ -73,6 +73,7 @@ def fingerprint(world: World) -> object:
         frozenset(one.caller.connection for one in books.all() if one.caller) & world.lines,
         frozenset(told),
         _journal(world),
+        _families(world, names),
     )
 
 
@@ -84,6 +85,7 @@ def _lease(world: World, lease: Lease) -> object:
         _until(world, lease.expires_at),
         _until(world, lease.detached_until),
         _since(world, lease.granted_at),
+        (lease.is_left, lease.tree),
     )
 
 
@@ -103,11 +105,24 @@ def _journal(world: World) -> object:
     leases, waiters = survivors(tuple(world.journal))
     levels = [one for one in world.journal if isinstance(one, ev.LevelChanged)]
     return (
-        tuple((one.claim.task, one.state, _until(world, one.expires_at)) for one in leases),
+        tuple(
+            (one.claim.task, one.state, _until(world, one.expires_at), one.is_left, one.tree)
+            for one in leases
+        ),
         tuple(
             (one.claim.task, one.lease is None, _until(world, one.deadline_at)) for one in waiters
         ),
         (levels[-1].level, _until(world, levels[-1].by_hand_until or inf)) if levels else None,
+    )
+
+
+def _families(world: World, names: dict[int, int]) -> object:
+    """Who is whose child, who is dead, and what the daemon looks for."""
+    return (
+        frozenset(world.started.items()),
+        frozenset(world.dead),
+        frozenset(names[number] for number in world.wanted if number in names),
+        frozenset((names.get(number), left) for number, left in world.seen.items()),
     )
 
 

@@ -17,7 +17,7 @@ from admission.core.limits import Limits
 from tests.core import moves as mv
 from tests.core.moves import TICK_S, Ask, Asks, Move, Moves
 from tests.core.snapshots import copy_of, fingerprint
-from tests.core.worlds import ANN, ANN_AGAIN, BEN, CAT, World, agents
+from tests.core.worlds import ANN, ANN_AGAIN, BEN, CAT, KID, World, agents
 
 FIRST, SECOND, THIRD, LAST = (replace(row, delay_ms=0) for row in LEVELS)
 UNSPACED: Levels = (FIRST, SECOND, THIRD, LAST)
@@ -132,6 +132,39 @@ JOURNAL = SmallWorld(
     (mv.acquire, mv.cancel, mv.release, mv.give_back, mv.regain, mv.end_process, mv.break_disk),
 )
 
+# A child that outlives its holder, while somebody waits; looks that take their time. In the
+# `restart` among these worlds there are two, who start each other.
+TREE = SmallWorld(
+    "tree",
+    90,
+    agents(1),
+    (Ask(Claim(ANN, task="a", bound=Bound.TREE), 1), Ask(Claim(BEN, task="b"), 2)),
+    (mv.acquire, mv.release, mv.fork_once, mv.end_process, mv.look, mv.tell_seen),
+)
+
+# The child asks for itself, and gives back what is not its alone.
+TREE_SHARED = SmallWorld(
+    "sharing in a tree",
+    100,
+    agents(2),
+    (
+        Ask(Claim(ANN, task="a", bound=Bound.TREE), 1),
+        Ask(Claim(KID, task="below a"), 2, parent=1, above=(KID, ANN)),
+    ),
+    (
+        *(mv.acquire, mv.release_below, mv.give_back, mv.regain),
+        *(mv.fork_once, mv.end_process, mv.look, mv.tell_seen),
+    ),
+)
+
+TREE_YIELDED = SmallWorld(
+    "tree with yielded leases",
+    100,
+    agents(1),
+    (Ask(Claim(ANN, task="a", bound=Bound.TREE), 1), Ask(Claim(BEN, task="b"), 2)),
+    (mv.acquire, mv.give_back, mv.regain, mv.fork_once, mv.end_process, mv.look, mv.tell_seen),
+)
+
 # Again two processes with one PID.
 PAIR = (
     Ask(Claim(ANN, task="a", request=b"a"), 1),
@@ -177,6 +210,15 @@ RESTART_UNWRITTEN = SmallWorld(
     is_killed=True,
 )
 
+RESTART_TREE = SmallWorld(
+    "restart with trees",
+    400,
+    agents(1),
+    (Ask(Claim(ANN, task="a", bound=Bound.TREE), 1),),
+    (mv.acquire, mv.fork, mv.end_process, mv.look, mv.tell_seen),
+    is_killed=True,
+)
+
 # Memory for one more, or not; what was granted shows after a tick. The levels have no say.
 BUDGET = SmallWorld(
     "budget",
@@ -209,11 +251,15 @@ WORLDS = (
     BUDGET_YIELDED,
     RETURN,
     RESTART,
+    TREE,
+    TREE_SHARED,
+    TREE_YIELDED,
     JOURNAL,
     RESTART_UNWRITTEN,
     RESTART_AT_A_LEVEL,
     YIELDING,
     RESTART_YIELDED,
+    RESTART_TREE,
 )
 
 
@@ -263,6 +309,7 @@ def _after(
     after.answers.clear()
     if not small.is_killed:
         after.journal.clear()  # nobody will read it
+    mv.forget(after)
     return after
 
 

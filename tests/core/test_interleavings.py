@@ -201,6 +201,31 @@ class Interleavings(RuleBasedStateMachine):
             self.lose_connection(who)
         self.clients[who].holder = Holder(holder.pid, holder.start_ticks + 2)
 
+    @rule(who=WHO, whose=WHO)
+    def start(self, who: int, whose: int) -> None:
+        """It turns out that one of them was started by another."""
+        child, parent = self.clients[who].holder, self.clients[whose].holder
+        if child != parent and parent not in self.world.tree_of(child):
+            self.world.start(child, parent)
+
+    @rule(which=WHICH)
+    def look_for_a_tree(self, which: int) -> None:
+        if wanted := sorted(self.world.wanted - self.world.seen.keys()):
+            self.world.look(wanted[which % len(wanted)])
+
+    @rule(which=WHICH)
+    def tell_what_was_seen(self, which: int) -> None:
+        if seen := sorted(self.world.seen):
+            self.world.tell_seen(self.world.now, seen[which % len(seen)])
+
+    @rule()
+    def everybody_exits(self) -> None:
+        for who in range(len(self.clients)):
+            self.end_process(who, is_closed_first=False)
+        self.world.look_all(self.world.now)
+        ledger = self.world.core.ledger
+        assert not ledger.held + ledger.waiting, "somebody has something, and nobody lives"
+
     # --- time and the machine ---------------------------------------------------------------------
 
     @rule()

@@ -14,14 +14,17 @@ from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.budget import Budget
 from admission.core.governor import Governor, Patience, Throttle
-from admission.core.leases import Caller, Claim, Holder, Lease
+from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason
 from admission.core.levels import LEVELS, Levels, PoolSpec
 from admission.core.limits import Limits
+from tests.core.books import depends_on
 from tests.core.invariants import Witness
 
 ANN = Holder(101, 1)
 BEN = Holder(102, 1)
 CAT = Holder(103, 1)
+# Children, for whoever starts them.
+KID, LATER_KID = KIDS = (Holder(201, 1), Holder(202, 1))
 # Another process, which got Ann's number after she was gone.
 ANN_AGAIN = Holder(101, 2)
 
@@ -63,6 +66,11 @@ class World:
         self.lines: set[int] = set()
         self.dead: set[Holder] = set()
         self.watched: set[Holder] = set()
+        # Who started whom; the leases whose trees are to be looked for; and what looks that are
+        # under way have seen.
+        self.started: dict[Holder, Holder] = {}
+        self.wanted: set[int] = set()
+        self.seen: dict[int, tuple[Holder, ...]] = {}
         self.journal: list[ev.Record] = []
         # How many more records the disk takes; and how many more effects the daemon lives for.
         self.disk_room = inf
@@ -110,12 +118,15 @@ class World:
                 case ev.Persist(record):
                     if not self._append(record) and self._note_unwritten(effects[index:]):
                         return
+                    self._check_nobody_is_left(record)
                 case ev.Watch(holder):
                     self.watched.add(holder)
                     if holder in self.dead:
                         self._inbox.append(ev.HolderExited(holder))
                 case ev.Unwatch(holder):
                     self.watched.discard(holder)
+                case ev.FindTree(lease):
+                    self.wanted.add(lease.id)
                 case _:
                     self._tell(effect)
             done.append(effect)
@@ -168,6 +179,8 @@ class World:
         self._inbox.clear()
         self.lines.clear()
         self.watched.clear()
+        self.wanted.clear()
+        self.seen.clear()
         # Nothing is appended until the journal was written anew.
         self._journal_is_open = False
         living = frozenset(holders_in(self.journal)) - self.dead
@@ -186,10 +199,54 @@ class World:
     def _check_nobody_haunts(self) -> None:
         """At rest nothing is left of those whose process or connection is gone."""
         for one in self.witness.books.all():
-            assert one.claim.holder not in self.dead, f"of a dead process: {one}"
+            assert not depends_on(one) & self.dead, f"of a dead process: {one}"
+            if not depends_on(one):
+                is_sought = one.id in self.wanted or one.id in self.seen  # type: ignore[union-attr]
+                assert is_sought, f"of nobody, and nobody looks: {one}"
             is_bound = not isinstance(one, Lease) or one.claim.bound == "connection"
             if is_bound and one.caller is not None:
                 assert one.caller.connection in self.lines, f"of a closed connection: {one}"
+
+    def _check_nobody_is_left(self, record: ev.Record) -> None:
+        if isinstance(record, ev.Ended) and record.reason is Reason.HOLDER_EXITED:
+            lease = record.before
+            assert lease is not None
+            if lease.claim.bound is Bound.TREE:
+                left = self.tree_of(lease.claim.holder)
+                assert not left, f"lease {lease.id} has ended, and of its tree live {left}"
+
+    # --- processes, and looks at them -------------------------------------------------------------
+
+    def start(self, holder: Holder, by: Holder) -> None:
+        """A process starts another."""
+        self.started[holder] = by
+
+    def tree_of(self, holder: Holder) -> tuple[Holder, ...]:
+        """Who lives of all that this process has started, and of what those have."""
+        tree = {holder}
+        while more := {one for one, by in self.started.items() if by in tree} - tree:
+            tree |= more
+        return tuple(sorted(tree - self.dead - {holder}, key=lambda one: one.pid))
+
+    def look(self, number: int) -> None:
+        """The daemon looks for a lease's tree; what it has seen it does not say yet."""
+        self.wanted.discard(number)
+        if lease := self.core.ledger.lease(number):
+            self.seen[number] = self.tree_of(lease.claim.holder)
+
+    def tell_seen(self, now: float, number: int) -> None:
+        """The look ends, and what was seen then is told now."""
+        self.feed(now, ev.TreeFound(number, self.seen.pop(number)))
+
+    def look_all(self, now: float) -> None:
+        """All looks that are wanted, to their end."""
+        self.now = now
+        while self.wanted or self.seen:
+            for number in sorted(self.wanted - self.seen.keys()):
+                self.look(number)
+            for number in sorted(self.seen):
+                if number in self.seen:  # not if the daemon was killed meanwhile
+                    self.tell_seen(self.now, number)
 
     # --- the clients ------------------------------------------------------------------------------
 
@@ -305,5 +362,15 @@ def as_written(record: ev.Record) -> ev.Record:
 
 
 def holders_in(records: Iterable[ev.Record]) -> set[Holder]:
-    found = {one.lease.claim.holder for one in records if isinstance(one, ev.Granted)}
-    return found | {one.waiter.claim.holder for one in records if isinstance(one, ev.Queued)}
+    found: set[Holder] = set()
+    for one in records:
+        match one:
+            case ev.Granted(lease):
+                found |= {lease.claim.holder, *lease.tree}
+            case ev.Followed(left=left):
+                found |= {*left}
+            case ev.Queued(waiter):
+                found.add(waiter.claim.holder)
+            case _:
+                pass
+    return found

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -17,16 +17,20 @@ from trio.testing import wait_all_tasks_blocked
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.governor import Governor
-from admission.core.leases import Holder
+from admission.core.leases import Holder, Lease
 from admission.core.sample import Sample
 from admission.protocol import LENGTH_BYTES, Frame, decode, encode
 from admission.service.config import Config
 from admission.service.daemon import Daemon
 from admission.service.dispatch import dispatch
+from admission.service.following import Following
 from admission.service.holders import Exit, Gone, Peer
 from admission.service.journal import Journal
 from admission.service.sampler import Sampler
 from admission.service.sensors import Sensors
+from admission.service.trees import Trees
+
+T = TypeVar("T")
 
 BOOT = "the boot of this test"
 SOCKET = "/nonexistent/of-this-test.sock"
@@ -127,7 +131,23 @@ class BreakableJournal(Journal):
         super().rewrite(records)
 
 
-async def _at_once(read: Callable[[], Sample]) -> Sample:
+class Forest(Trees):
+    """What looks find, as the test says, and what they were asked; or why they fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left: dict[int, tuple[Holder, ...]] = {}
+        self.problem: Exception | None = None
+        self.asked: list[tuple[int, frozenset[Holder]]] = []
+
+    def find(self, lease: Lease, others: frozenset[Holder] = frozenset()) -> tuple[Holder, ...]:
+        self.asked.append((lease.id, others))
+        if self.problem is not None:
+            raise self.problem
+        return self.left.get(lease.id, ())
+
+
+async def _at_once(read: Callable[[], T]) -> T:
     """Virtual time does not stand still for a thread."""
     return read()
 
@@ -144,6 +164,7 @@ class Stage:
         self.config = config or Config()
         self.processes = Processes()
         self.readings = Readings()
+        self.forest = Forest()
         self.journal = BreakableJournal(folder / "admission.journal", BOOT)
         governor = Governor(throttle=self.config.throttle)
         self.core = Admission(self.config.pools, governor, self.config.core_limits)
@@ -156,6 +177,7 @@ class Stage:
             sampler=Sampler(self.readings.read, clock, run=_at_once),
             load_config=lambda: self.config,
             socket=SOCKET,
+            following=Following(self.forest, run=_at_once),
         )
         self._numbers = count(1)
         self._ids = count(1)

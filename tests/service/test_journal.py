@@ -36,7 +36,7 @@ FULL = Claim(
     task="タスク 🦆\n",
     rank=Class.BATCH,
     group="autopilot-7",
-    bound=Bound.CONNECTION,
+    bound=Bound.TREE,
     ttl_s=60.5,
     request=bytes(range(16)),
     secret=bytes(range(240, 256)),
@@ -57,6 +57,7 @@ STORY: list[ev.Record] = [
     ev.Queued(Waiter(3, replace(FULL, request=None), CALLER, 101.0, lease=2)),
     ev.Regained(2, 3),
     ev.Renewed(2, 161.5),
+    ev.Followed(2, (Holder(4713, 9), Holder(4714, 10))),
     ev.Ended(1, Reason.HOLDER_EXITED),
     ev.Queued(Waiter(4, PLAIN, None, 102.0)),
     ev.Left(4, "timeout"),
@@ -181,7 +182,7 @@ def test_a_lease_is_taken_over_from_its_grant_to_its_end_wherever_the_journal_is
     for cut in range(len(DATA) + 1):
         whole = whole_before(cut)
         held = {lease for lease, index in granted.items() if index < whole}
-        if whole > 10:
+        if whole > 11:
             held.remove(1)
         assert held_after(DATA[:cut]) == held
 

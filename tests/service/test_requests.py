@@ -141,7 +141,7 @@ def test_a_label_of_a_megabyte_is_not_said_back() -> None:
         ("class", "urgent", "critical, normal, batch"),
         ("class", "urgent\n" * 9_000, "critical, normal, batch"),
         ("class", "Normal", "critical, normal, batch"),
-        ("bound", "forever", "process, connection"),
+        ("bound", "forever", "process, connection, tree"),
     ],
 )
 def test_a_word_that_is_no_choice_is_answered_with_the_choices(

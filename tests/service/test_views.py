@@ -191,6 +191,7 @@ def test_every_record_is_an_event_of_a_topic_that_can_be_watched_or_none() -> No
         ev.Yielded(1),
         ev.Regained(1, 2),
         ev.Renewed(1, inf),
+        ev.Followed(1, (Holder(2, 1),)),
         ev.Queued(waiter),
         ev.Left(2, "timeout"),
         ev.LevelChanged(0, ()),
@@ -238,6 +239,12 @@ async def test_replies_have_the_shape_of_the_golden_ones(
     sent["status"] = stage.ask(line, "status")
     sent["cancelled"] = stage.ask(line, "cancel", target=waiting)
     sent["level"] = stage.ask(line, "level")
+    gone = stage.connect()
+    stage.forest.left[stage.hold(gone, pool="operations", bound="tree")] = (Holder(4712, 1),)
+    stage.processes.end(gone.peer.holder)
+    await rest(0)
+    pid = gone.peer.holder.pid
+    sent["leases, of one whose holder has exited"] = stage.ask(line, "leases", pid=pid)
     goldens = {one.name: one.message for one in load("replies.json")}
     for name, frame in sent.items():
         assert (name, shape(frame)) == (name, shape(goldens[name]))
@@ -257,7 +264,12 @@ async def test_events_have_the_shape_of_the_golden_ones(
         stage.ask(line, op, lease=lease)
     await rest(5)
     stage.ask(watcher, "release", lease=lease)
-    stage.hold(line, weight=3)
+    other = stage.connect()
+    follows = stage.hold(other, bound="tree")
+    stage.forest.left[follows] = (Holder(4712, 1), Holder(4715, 1))
+    stage.processes.end(other.peer.holder)
+    await rest(1)
+    stage.hold(line, weight=2)
     stage.send(line, "acquire", wait_s=1)
     await rest(2)
     watcher.backlog_bytes = 10**6

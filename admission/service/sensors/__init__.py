@@ -36,6 +36,8 @@ class Sensors:
     Attributes:
         looks: the processes as of the last pass and as of the one before it, for `top`; None where
             there was none, or it failed. One value, as whoever reads it is on another thread.
+        is_close: each reading goes over the processes. So it is to be while somebody wants to know
+            later who was whose child, which the kernel forgets when the parent exits.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Sensors:
         counters are, which may be long after whoever asked did.
         """
         self.looks: tuple[Look | None, Look | None] = (None, None)
+        self.is_close = False
         self._memory: Memory
         self._cpu: Cpu
         self._pass: Pass
@@ -77,9 +80,14 @@ class Sensors:
             now: seconds on the clock of the events.
             holders: who has a lease; what they started is not foreign.
         """
-        if self._passed_at is None or self._clock() - self._passed_at >= self._interval_s:
+        if self._is_due():
             self.read_processes(holders)
         return self.read_fast(now)
+
+    def _is_due(self) -> bool:
+        if self.is_close or self._passed_at is None:
+            return True
+        return self._clock() - self._passed_at >= self._interval_s
 
     def read_fast(self, now: float) -> Sample:
         """Memory, CPU and pressure as of now, and the counts of the last pass."""

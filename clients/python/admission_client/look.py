@@ -17,6 +17,8 @@ from admission_client.options import (
 )
 from admission_client.output import LEVEL_COLOURS, as_json, coloured, printable, table
 
+# Of the processes that a lease follows, as many as fit a line.
+LEFT_SHOWN = 5
 TOPICS = ("level", "lease", "queue", "sample")
 
 
@@ -77,11 +79,21 @@ def _lease_table(held: list[Frame]) -> str:
                 text(one, "class"),
                 whole(one, "weight"),
                 said(number(one, "age_s")),
-                text(one, "from") or "-",
+                _left(one) if "left" in one else text(one, "from") or "-",
             )
             for one in held
         ],
     )
+
+
+def _left(lease: Frame) -> str:
+    """Whom a lease follows whose holder has exited."""
+    left = lease.get("left")
+    pids = [str(pid) for pid in left] if isinstance(left, list) else []
+    if not pids:
+        return "its holder has exited; what that left is being looked for"
+    more = f" and {len(pids) - LEFT_SHOWN} more" if len(pids) > LEFT_SHOWN else ""
+    return f"left by its holder: {', '.join(pids[:LEFT_SHOWN])}{more}"
 
 
 def queue_table(waiting: list[Frame]) -> str:
