@@ -7,6 +7,7 @@ from threading import Event
 
 import pytest
 
+from admission.core.leases import Holder
 from admission.protocol import Frame
 from admission.service import survey
 from admission.service.evidence import (
@@ -19,6 +20,7 @@ from admission.service.evidence import (
 from admission.service.orphans import Mark
 from admission.service.sensors.processes import Processes
 from admission.service.traces import parse_environ
+from admission.service.trees import Trees
 from tests.service.children import Child, child, end, holder_of
 from tests.service.client import until
 from tests.service.house import House, Open
@@ -102,6 +104,45 @@ async def test_another_user_sees_nothing_of_ours(serve: Open) -> None:
     assert isinstance(mine, dict)
     assert isinstance(others, dict)
     assert (len(mine["survivors"]), len(others["survivors"])) == (1, 0)
+
+
+class Remembering(Trees):
+    """What was seen below leases, as the test says."""
+
+    def __init__(self, seen: dict[int, frozenset[Holder]], former: dict[Holder, int]) -> None:
+        super().__init__()
+        self._told = seen, former
+
+    def seen(self) -> dict[int, frozenset[Holder]]:
+        return self._told[0]
+
+    def former(self) -> dict[Holder, int]:
+        return dict(self._told[1])
+
+
+@pytest.mark.trio
+async def test_what_the_daemon_saw_below_a_holder_counts(
+    serve: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await serve()
+    ended, client = await ended_lease(house), await house.connect()
+    with child() as other:
+        # Else we, who started them all, were a holder ourselves.
+        fields = {"pid": other.pid, "bound": "process"}
+        held = whole((await client.ask("acquire", **fields))["lease"])
+        with marked(ended) as at_work, child() as just_now, child() as long_ago:
+            below = {held: at_work, ended: just_now}
+            seen = {number: frozenset({holder_of(one)}) for number, one in below.items()}
+            trees = Remembering(seen, {holder_of(long_ago): ended})
+            monkeypatch.setattr(house.stage.daemon.survey, "_trees", trees)
+            found = await client.ask("orphans")
+    # Whoever was seen below a lease that is out belongs to it, wherever it has gone.
+    survivors = {whole(one["pid"]): str(one["evidence"]) for one in rows_of(found, "survivors")}
+    assert set(survivors) & {at_work.pid, just_now.pid, long_ago.pid} == {
+        just_now.pid,
+        long_ago.pid,
+    }
+    assert survivors[long_ago.pid].startswith(f"descends from the holder of lease {ended}")
 
 
 class StuckProbe(Probe):

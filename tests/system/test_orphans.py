@@ -6,14 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from shutil import which
 
+import psutil
 import pytest
 
 from admission.protocol import Frame
-from admission_client.granted import rows, text, whole
-from tests.system.stage import COMMAND, Stage
+from admission_client.granted import claim_fields, rows, text, whole
+from tests.system.stage import CALM, COMMAND, Stage
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells marks and shares")
 
@@ -34,11 +35,18 @@ def left_by(stage: Stage, *command: str) -> Iterator[int]:
     pid = int(starter.stdout.readline())
     starter.wait()
     stage.until(lambda view: starter.pid not in view.holders)
-    try:
+    with gone_at_last(pid):
         # While it becomes another program, its environment reads empty for an instant.
         while not rows(ask(stage, pid), "survivors"):
             pass
         yield pid
+
+
+@contextmanager
+def gone_at_last(pid: int) -> Iterator[None]:
+    """The process ends with the test, which its group need not do."""
+    try:
+        yield
     finally:
         if is_there(pid):
             os.kill(pid, signal.SIGKILL)
@@ -109,14 +117,19 @@ def test_no_process_is_touched_that_is_not_proven_to_be_one(stage: Stage) -> Non
     at_work = int(holder.stdout.readline())
     (held,) = stage.until(lambda view: view.in_use() == 1).leases
     other = stage.folder / "other.sock"
-    with left_by(stage, "sh", "-c", LEAVES) as left:
+    with ExitStack() as stack:
+        stack.enter_context(gone_at_last(at_work))
+        left = stack.enter_context(left_by(stage, "sh", "-c", LEAVES))
         ended = str(rows(ask(stage, left), "survivors")[0]["lease"])
-        strangers = [
-            _stranger(stage, {"ADMISSION_LEASE": str(held["lease"])}),  # of a lease that is out
-            _stranger(stage, {"ADMISSION_LEASE": "99"}),  # never given out
-            _stranger(stage, {"ADMISSION_LEASE": ended, "ADMISSION_SOCKET": str(other)}),
-            _stranger(stage, {}),
+        marks = [
+            {"ADMISSION_LEASE": str(held["lease"])},  # of a lease that is out
+            {"ADMISSION_LEASE": "99"},  # never given out
+            {"ADMISSION_LEASE": ended, "ADMISSION_SOCKET": str(other)},
+            {},
         ]
+        strangers = [stack.enter_context(_stranger(stage, mark)) for mark in marks]
+        for one in strangers:
+            stack.callback(one.kill)
         pids = [at_work, holder.pid, stage.daemon_pid, *(one.pid for one in strangers)]
         assert [one["pid"] for one in rows(ask(stage), "survivors")] == [left]
         refused = stage.run("orphans", "--stop", "--yes", *map(str, pids))
@@ -125,15 +138,40 @@ def test_no_process_is_touched_that_is_not_proven_to_be_one(stage: Stage) -> Non
         assert stage.run("orphans", "--stop", "--yes").returncode == 0
         assert all(map(is_there, pids))
         assert not is_there(left)
-    for one in strangers:
-        one.kill()
-        one.wait()
-    os.kill(at_work, signal.SIGKILL)
 
 
 def _stranger(stage: Stage, env: dict[str, str]) -> "subprocess.Popen[bytes]":
     outside = {name: value for name, value in stage.env.items() if name != "ADMISSION_LEASE"}
     return subprocess.Popen(["sleep", "600"], env=outside | env)
+
+
+def test_one_that_left_its_session_and_cleared_its_environment_is_remembered(
+    empty_stage: Stage,
+) -> None:
+    stage = empty_stage
+    stage.config.write_text(f"{CALM}[throttle]\nfast_interval_s = 0.2\n")
+    stage.serve()
+    hides = f'{which("env")} -i {which("setsid")} {which("sleep")} 600 & echo "$!"; exec cat'
+    with subprocess.Popen(["sleep", "600"]) as other, stage.client() as client:
+        # While any lease follows a tree, each sample looks at all processes.
+        client.acquire(claim_fields(pid=other.pid, bound="tree"), 0)
+        holder = stage.spawn("run", "--task", "refactor", "--", "sh", "-c", hides)
+        assert holder.stdout is not None
+        pid = int(holder.stdout.readline())
+        with gone_at_last(other.pid), gone_at_last(pid):
+            while psutil.Process(pid).name() != "sleep":
+                pass
+            for _ in zip(range(4), client.watch(["sample"]), strict=False):
+                pass
+            assert rows(ask(stage, pid), "survivors") == []  # its lease is out
+            holder.kill()
+            stage.until(lambda view: holder.pid not in view.holders)
+            (found,) = rows(ask(stage), "survivors")
+            said = "descends from the holder of lease 2 (refactor), which ended"
+            assert (found["pid"], text(found, "evidence")[: len(said)]) == (pid, said)
+            ended = stage.run("orphans", "--stop", "--yes")
+            assert ended.stdout.splitlines()[-1] == f"{pid} ended: by SIGTERM"
+            assert not is_there(pid)
 
 
 def test_an_agent_without_a_lease_is_named_and_never_ended(stage: Stage) -> None:
