@@ -117,9 +117,14 @@ class Orphan:
     pids: tuple[int, ...]
 
 
+def leased_among(processes: Processes, known: Known) -> frozenset[int]:
+    """Those that belong to a lease that is out, or to a request that waits."""
+    return frozenset(held_by(processes, dict.fromkeys(known.holders, True)))
+
+
 def find(processes: Processes, marks: Mapping[int, Mark], known: Known) -> list[Orphan]:
     """Survivors, and agents without a lease, by PID."""
-    leased = held_by(processes, dict.fromkeys(known.holders, True))
+    leased = leased_among(processes, known)
     free = {pid: one for pid, one in processes.items() if pid not in leased and pid != known.daemon}
     proven = {
         pid: lease
@@ -134,13 +139,19 @@ def find(processes: Processes, marks: Mapping[int, Mark], known: Known) -> list[
     return sorted(found, key=lambda one: one.process.pid)
 
 
-def why_none(pid: int, processes: Processes, marks: Mapping[int, Mark], known: Known) -> str:
-    """Why this process is not among those that were found."""
+def why_none(
+    pid: int,
+    processes: Processes,
+    marks: Mapping[int, Mark],
+    known: Known,
+    leased: frozenset[int],
+) -> str:
+    """Why this process is not among those that were found. `leased`: see `leased_among`."""
     if pid == known.daemon:
         return "it is the daemon"
     if pid not in processes:
         return "there is no such process, or it has ended"
-    if pid in held_by(processes, dict.fromkeys(known.holders, True)):
+    if pid in leased:
         return "it runs under a lease that is out, or waits for one"
     mark = marks.get(pid)
     if mark is not None and _is_ours(mark, known) and mark.lease in known.out:

@@ -119,7 +119,7 @@ class OrphansRequest(Request):
     """`pids`: only these; none: all."""
 
     op = "orphans"
-    pids: Annotated[list[int], Meta(max_length=1024)] = field(default_factory=list)
+    pids: Annotated[list[int], Meta(max_length=256)] = field(default_factory=list)
 
 
 class ReloadRequest(Request):

@@ -15,13 +15,14 @@ from admission.core.admission import Admission
 from admission.protocol import AdmissionError, Frame, Unavailable, usual_socket_path
 from admission.service.evidence import Probe, age_s, now_ticks
 from admission.service.holders import describe
-from admission.service.orphans import Endings, Known, Mark, Orphan, find, why_none
+from admission.service.orphans import Endings, Known, Orphan, find, leased_among, why_none
 from admission.service.sensors.processes import Processes
 from admission.service.sensors.source import one_line
 from admission.service.trees import Trees
 from admission.service.views import ROWS_BYTES_MAX, Room
 
 ANSWER_S = 5.0
+WISHES_MAX = 256
 SAID_CHARS_MAX = 200
 
 # Told of the answer, or of why there is none.
@@ -73,6 +74,10 @@ class Survey:
 
     def wish(self, pids: tuple[int, ...], uid: int, answer: Answer) -> None:
         """Asks for orphans, which are told later."""
+        if len(self._wishes) >= WISHES_MAX:
+            message = f"{WISHES_MAX} ask for orphans already; try again in a moment"
+            answer(Unavailable(message, "too_many_connections"))
+            return
         self._wishes.append(Wish(pids, uid, answer))
         self._asked.set()
 
@@ -123,45 +128,27 @@ class Survey:
             processes = self._probe.rows()
             # Threads of the kernel too: their memory of 0 is that of a young program as well.
             marks = {pid: mark for pid in processes if (mark := self._probe.mark(pid)) is not None}
+            leased = leased_among(processes, known)
             found = find(processes, marks, known)
-            return [self._told(wish, found, processes, marks, known) for wish in wishes]
+            wanted = {pid for wish in wishes for pid in wish.pids}
+            is_all = any(not wish.pids for wish in wishes)
+            about = [one for one in found if is_all or one.process.pid in wanted]
+            rows = [row for one in about if (row := self._row(one, processes)) is not None]
+            rows.sort(key=lambda row: -_whole(row, "memory_bytes"))
+            there = {one.process.pid for one in found}
+            none = {pid: why_none(pid, processes, marks, known, leased) for pid in wanted - there}
+            return [_told(wish, rows, none) for wish in wishes]
         # It must not end the daemon: whatever it is, there is no answer.
         except Exception as problem:  # noqa: BLE001
             why = one_line(repr(problem), SAID_CHARS_MAX)
             refusal = Unavailable(f"the processes can't be read: {why}", "too_many_connections")
             return [refusal] * len(wishes)
 
-    def _told(
-        self,
-        wish: Wish,
-        found: list[Orphan],
-        processes: Processes,
-        marks: Mapping[int, Mark],
-        known: Known,
-    ) -> Frame:
-        about = [one for one in found if not wish.pids or one.process.pid in wish.pids]
-        rows = [row for one in about if (row := self._row(one, processes, wish.uid)) is not None]
-        rows.sort(key=lambda row: -_whole(row, "memory_bytes"))
-        room = Room(ROWS_BYTES_MAX // 2)
-        shown = list(takewhile(room.takes, rows))
-        there = {one.process.pid for one in found}
-        missing = [pid for pid in wish.pids if pid not in there]
-        return {
-            "survivors": [row for row in shown if row["lease"] is not None],
-            "agents": [row for row in shown if row["lease"] is None],
-            "left_out": len(rows) - len(shown),
-            "none": [
-                {"pid": pid, "why": why_none(pid, processes, marks, known)} for pid in missing
-            ],
-        }
-
-    def _row(self, one: Orphan, processes: Processes, asks_uid: int) -> Frame | None:
-        """None where it has ended by now, or is another user's and none of the asker's business."""
+    def _row(self, one: Orphan, processes: Processes) -> Frame | None:
+        """None where it has ended by now."""
         process = one.process
         uid = self._probe.uid(process.pid)
-        if uid is None or asks_uid not in (0, os.getuid(), uid):
-            return None
-        if not self._probe.lives(process):
+        if uid is None or not self._probe.lives(process):
             return None
         shares = [self._probe.pss_bytes(pid) for pid in one.pids]
         rss = [processes[pid].rss_bytes for pid in one.pids]
@@ -181,6 +168,24 @@ class Survey:
             "age_s": round(age_s(process.start_ticks), 1),
             "evidence": one.evidence,
         }
+
+
+def _told(wish: Wish, rows: list[Frame], none: Mapping[int, str]) -> Frame:
+    """What is another user's is none of the asker's business."""
+    is_privileged = wish.uid in (0, os.getuid())
+    about = [
+        row
+        for row in rows
+        if (not wish.pids or row["pid"] in wish.pids) and (is_privileged or row["uid"] == wish.uid)
+    ]
+    room = Room(ROWS_BYTES_MAX // 2)
+    shown = list(takewhile(room.takes, about))
+    return {
+        "survivors": [row for row in shown if row["lease"] is not None],
+        "agents": [row for row in shown if row["lease"] is None],
+        "left_out": len(about) - len(shown),
+        "none": [{"pid": pid, "why": none[pid]} for pid in wish.pids if pid in none],
+    }
 
 
 def _whole(row: Frame, name: str) -> int:

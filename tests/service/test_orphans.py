@@ -7,7 +7,16 @@ import pytest
 
 from admission.core import events as ev
 from admission.core.leases import Claim, Holder, Lease, Reason
-from admission.service.orphans import Ending, Endings, Known, Mark, Orphan, find, why_none
+from admission.service.orphans import (
+    Ending,
+    Endings,
+    Known,
+    Mark,
+    Orphan,
+    find,
+    leased_among,
+    why_none,
+)
 from admission.service.sensors.kinds import OTHER, Kind
 from admission.service.sensors.processes import Process
 
@@ -45,6 +54,10 @@ def agents(
     processes: Mapping[int, Process], marks: Mapping[int, Mark], known: Known = KNOWN
 ) -> list[Orphan]:
     return [one for one in find(processes, marks, known) if one.lease is None]
+
+
+def why(pid: int, processes: Mapping[int, Process], marks: Mapping[int, Mark], known: Known) -> str:
+    return why_none(pid, processes, marks, known, leased_among(processes, known))
 
 
 # --- by the mark --------------------------------------------------------------------------------
@@ -148,7 +161,7 @@ def test_the_daemon_is_never_one() -> None:
     old = replace(ENDED, granted_ticks=0)
     known = replace(KNOWN, former={Holder(50, 500): 12}, endings={12: old})
     assert survivors(table((50, 1)), {50: MARK}, known) == {}
-    assert why_none(50, table((50, 1)), {50: MARK}, known) == "it is the daemon"
+    assert why(50, table((50, 1)), {50: MARK}, known) == "it is the daemon"
 
 
 # --- agents without a lease ---------------------------------------------------------------------
@@ -180,7 +193,7 @@ def test_why_a_process_is_no_orphan_is_said() -> None:
     processes = table((300, 1), (301, 300), (400, 1), (500, 1))
     known = replace(KNOWN, holders=frozenset({Holder(300, 3000)}))
     marks = {400: Mark(13, OURS), 500: Mark(21, OURS)}
-    said = {pid: why_none(pid, processes, marks, known) for pid in (301, 400, 500, 600)}
+    said = {pid: why(pid, processes, marks, known) for pid in (301, 400, 500, 600)}
     assert said == {
         301: "it runs under a lease that is out, or waits for one",
         400: "it was started under lease 13, which has not ended",

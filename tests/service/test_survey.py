@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 
 from admission.core.leases import Holder
-from admission.protocol import Frame
+from admission.protocol import AdmissionError, Frame
 from admission.service import survey
 from admission.service.evidence import (
     Probe,
@@ -174,6 +174,18 @@ async def test_a_look_that_hangs_or_fails_is_an_answer_and_holds_nobody_up(
     answer = await client.ask("orphans")
     assert code_of(answer) == "too_many_connections"
     assert "Input/output error" in str(answer["error"])
+
+
+@pytest.mark.trio
+async def test_a_flood_of_questions_is_answered_by_few_looks_and_bounded(serve: Open) -> None:
+    house = await serve()
+    told: list[object] = []
+    for _ in range(survey.WISHES_MAX + 5):
+        house.stage.daemon.survey.wish((), os.getuid(), told.append)
+    refused = [one for one in told if isinstance(one, AdmissionError)]
+    assert (len(told), len(refused)) == (5, 5)
+    await until(lambda: len(told) == survey.WISHES_MAX + 5)
+    assert sum(isinstance(one, dict) for one in told) == survey.WISHES_MAX
 
 
 def test_marks_without_a_socket_are_ours_at_the_usual_place_only(
