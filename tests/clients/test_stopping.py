@@ -1,13 +1,14 @@
 """Only what is still the process that was meant, is proven, and is ours to end, gets a signal."""
 
 import os
-import sys
+import signal
+from collections.abc import Callable
 
 import pytest
 
 from admission.protocol import Frame
 from admission.service.holders import identify
-from admission_client.stopping import Grip, Outcome, stop
+from admission_client.stopping import Grip, Outcome, PidGrip, grip, stop
 from tests.service.children import child, end, holder_of
 
 
@@ -74,9 +75,24 @@ def holder_of_self() -> Frame:
     return meant(holder.pid, holder.start_ticks)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="pidfd is Linux'")
-def test_a_grip_on_another_process_can_not_be_had() -> None:
-    before = len(os.listdir("/proc/self/fd"))
+def test_no_grip_is_left_of_another_process() -> None:
+    before = len(os.listdir("/dev/fd"))
     with child() as process, pytest.raises(ProcessLookupError):
-        Grip(process.pid, holder_of(process).start_ticks + 1)
-    assert len(os.listdir("/proc/self/fd")) == before
+        grip(process.pid, holder_of(process).start_ticks + 1)
+    assert len(os.listdir("/dev/fd")) == before
+
+
+@pytest.mark.parametrize("take", [grip, PidGrip])
+def test_a_process_is_ended_by_its_grip(take: Callable[[int, int], Grip]) -> None:
+    with child() as process:
+        start_ticks = holder_of(process).start_ticks
+        with pytest.raises(ProcessLookupError):
+            take(process.pid, start_ticks + 1)
+        held = take(process.pid, start_ticks)
+        assert not held.ends_within(0.0)
+        held.send(signal.SIGKILL)
+        assert held.ends_within(60.0)
+        process.wait()
+        with pytest.raises(ProcessLookupError):
+            held.send(signal.SIGKILL)
+        held.close()

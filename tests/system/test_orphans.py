@@ -180,6 +180,9 @@ def test_an_agent_without_a_lease_is_named_and_never_ended(stage: Stage) -> None
     with subprocess.Popen([str(agent), "600"]) as process:
         found = [one for one in rows(ask(stage), "agents") if one["pid"] == process.pid]
         assert [(one["name"], one["lease"]) for one in found] == [("claude", None)]
+        shown = stage.run("orphans").stdout
+        assert "under no lease, which --stop never touches" in shown
+        assert f"{process.pid}  claude" in shown
         ended = stage.run("orphans", "--stop", "--yes", str(process.pid))
         assert ended.returncode == 0
         assert process.poll() is None

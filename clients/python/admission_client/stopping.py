@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Protocol
 
 from admission.protocol import Frame
 from admission.service.holders import ancestors, identify, owner_uid
@@ -33,19 +34,65 @@ class Outcome:
     why: str
 
 
+class Grip(Protocol):
+    """One process, to be ended. Made with its start time, and raises ProcessLookupError where it is
+    gone by then.
+    """
+
+    pid: int
+
+    def send(self, number: int) -> None:
+        """Raises ProcessLookupError where it is gone, OSError where it may not be signalled."""
+
+    def ends_within(self, seconds: float) -> bool:
+        """Waits for its end for so long at most."""
+
+    def close(self) -> None:
+        """Lets go of whatever it took."""
+
+
+class PidGrip:
+    """By its number and its start (macOS)."""
+
+    def __init__(self, pid: int, start_ticks: int) -> None:
+        self.pid = pid
+        self._start_ticks = start_ticks
+        self._check()
+
+    def send(self, number: int) -> None:
+        self._check()
+        os.kill(self.pid, number)
+
+    def ends_within(self, seconds: float) -> bool:
+        give_up_at = time.monotonic() + seconds
+        while _is_same(self.pid, self._start_ticks):
+            if time.monotonic() >= give_up_at:
+                return False
+            time.sleep(LOOK_S)
+        return True
+
+    def close(self) -> None:
+        pass
+
+    def _check(self) -> None:
+        if not _is_same(self.pid, self._start_ticks):
+            raise ProcessLookupError
+
+
 if sys.platform == "linux":
 
-    class Grip:
-        """One process, whatever its number is used for later. Raises ProcessLookupError where it is
-        gone.
-        """
+    class PidfdGrip:
+        """Whatever its number is used for later (Linux)."""
 
         def __init__(self, pid: int, start_ticks: int) -> None:
             self.pid = pid
             self._pidfd = os.pidfd_open(pid)
-            if not _is_same(pid, start_ticks):
+            try:
+                if not _is_same(pid, start_ticks):
+                    raise ProcessLookupError
+            except BaseException:
                 self.close()
-                raise ProcessLookupError
+                raise
 
         def send(self, number: int) -> None:
             signal.pidfd_send_signal(self._pidfd, number)
@@ -58,34 +105,12 @@ if sys.platform == "linux":
         def close(self) -> None:
             os.close(self._pidfd)
 
-else:
 
-    class Grip:
-        """One process, by its number and its start. Raises ProcessLookupError where it is gone."""
-
-        def __init__(self, pid: int, start_ticks: int) -> None:
-            self.pid = pid
-            self._start_ticks = start_ticks
-            self._check()
-
-        def send(self, number: int) -> None:
-            self._check()
-            os.kill(self.pid, number)
-
-        def ends_within(self, seconds: float) -> bool:
-            give_up_at = time.monotonic() + seconds
-            while _is_same(self.pid, self._start_ticks):
-                if time.monotonic() >= give_up_at:
-                    return False
-                time.sleep(LOOK_S)
-            return True
-
-        def close(self) -> None:
-            pass
-
-        def _check(self) -> None:
-            if not _is_same(self.pid, self._start_ticks):
-                raise ProcessLookupError
+def grip(pid: int, start_ticks: int) -> Grip:
+    """The firmest that the system has."""
+    if sys.platform == "linux":
+        return PidfdGrip(pid, start_ticks)
+    return PidGrip(pid, start_ticks)
 
 
 def _is_same(pid: int, start_ticks: int) -> bool:
@@ -131,15 +156,15 @@ def _take(pid: int, start_ticks: int, spared: set[tuple[int, int]]) -> Grip | Ou
     if (pid, start_ticks) in spared:
         return Outcome(pid, "left", "this command runs below it")
     try:
-        grip = Grip(pid, start_ticks)
+        taken = grip(pid, start_ticks)
     except ProcessLookupError:
         return Outcome(pid, "ended", "it had ended by itself")
     except OSError as problem:
         return Outcome(pid, "left", f"it can't be held: {problem.strerror}")
     if owner_uid(pid) != os.getuid():
-        grip.close()
+        taken.close()
         return Outcome(pid, "left", "it is another user's")
-    return grip
+    return taken
 
 
 def _end(grips: list[Grip], grace_s: float) -> list[Outcome]:
@@ -163,12 +188,12 @@ def _end(grips: list[Grip], grace_s: float) -> list[Outcome]:
     return [outcome for outcome in outcomes.values() if outcome is not None]
 
 
-def _signal(grip: Grip, number: int) -> Outcome | None:
+def _signal(one: Grip, number: int) -> Outcome | None:
     """None where the signal was sent."""
     try:
-        grip.send(number)
+        one.send(number)
     except ProcessLookupError:
-        return Outcome(grip.pid, "ended", "it had ended by itself")
+        return Outcome(one.pid, "ended", "it had ended by itself")
     except OSError as problem:
-        return Outcome(grip.pid, "left", f"it can't be signalled: {problem.strerror}")
+        return Outcome(one.pid, "left", f"it can't be signalled: {problem.strerror}")
     return None
