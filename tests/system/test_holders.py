@@ -183,7 +183,7 @@ def _may_unshare() -> bool:
 
 
 @pytest.mark.skipif(not _may_unshare(), reason="no PID namespace can be had on this machine")
-def test_a_reused_pid_is_not_mistaken_for_the_holder(empty_stage: Stage) -> None:
+def test_a_reused_pid_is_not_mistaken_for_the_holder_nor_for_an_orphan(empty_stage: Stage) -> None:
     judged = subprocess.run(
         ["unshare", "-p", "-f", "--mount-proc", "--kill-child", sys.executable, str(REUSE)],
         env=empty_stage.env,
@@ -192,4 +192,4 @@ def test_a_reused_pid_is_not_mistaken_for_the_holder(empty_stage: Stage) -> None
         check=False,
     )
     assert judged.returncode == 0, judged.stderr
-    assert judged.stdout.split() == ["reused", "gone"]
+    assert judged.stdout.splitlines() == ["reused", "gone", "ended, spared"]
