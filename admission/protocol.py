@@ -212,7 +212,7 @@ def socket_path(given: str | None = None) -> str:
     Raises:
         BadConfiguration: the path is longer than a Unix socket's may be.
     """
-    path = os.path.abspath(given or os.environ.get("ADMISSION_SOCKET") or _default_socket_path())
+    path = os.path.abspath(given or os.environ.get("ADMISSION_SOCKET") or usual_socket_path())
     length = len(os.fsencode(path))
     if length > SOCKET_PATH_BYTES_MAX:
         raise BadConfiguration(
@@ -222,7 +222,8 @@ def socket_path(given: str | None = None) -> str:
     return path
 
 
-def _default_socket_path() -> str:
+def usual_socket_path() -> str:
+    """Where the daemon listens if nobody says otherwise."""
     if os.uname().sysname != "Darwin":
         runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
         if os.path.isdir(runtime):

@@ -63,8 +63,10 @@ CLIENT_FILE_MAY = {
     },
     # `admission history` reads the file itself, and draws the bounds of the configuration.
     "history.py": {"admission.service.config", "admission.service.history"},
+    "doctor.py": {"admission.service.checkup"},  # what is checked needs no daemon
     "measure.py": {"admission.service.once"},  # `throttle` and `guard` need no daemon
     "reading.py": {"admission.service.metrics", "admission.service.once"},  # nor do monitors
+    "stopping.py": {"admission.service.holders"},  # who a process is, as the daemon sees it
     "steer.py": {"admission.service.serve"},  # `admission serve` starts the service
 }
 # These meet in the daemon, and know nothing of each other.

@@ -37,7 +37,8 @@ class Config:
     """What the daemon goes by. Durations in seconds.
 
     `interval_s` is how often the machine is looked at when nothing is out, `fast_interval_s` how
-    often otherwise. `workspaces`: folders in which each sample is written down.
+    often otherwise. `workspaces`: folders in which each sample is written down. `stopped_s`: a
+    holder that is stopped for longer is named in `degraded`.
     """
 
     throttle: Throttle = field(default_factory=Throttle)
@@ -50,6 +51,7 @@ class Config:
     unanswered_bytes_max: int = 256 * 1024
     first_frame_s: float = 10.0
     access: Access = field(default_factory=Access)
+    stopped_s: float = 60.0
 
     @property
     def levels(self) -> Levels:
@@ -114,6 +116,7 @@ def parse(text: str, path: str) -> Config:
         unanswered_bytes_max=limits.unanswered_bytes,
         first_frame_s=limits.first_frame_s,
         access=access,
+        stopped_s=limits.stopped_s,
     )
 
 

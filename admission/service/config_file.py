@@ -96,6 +96,7 @@ class LimitsTable(Struct, forbid_unknown_fields=True):
     unanswered_bytes: Annotated[int, Meta(ge=65_540)] = 256 * 1024
     first_frame_s: Seconds = 10.0
     grace_s: Seconds = 10.0
+    stopped_s: Seconds = 60.0
     user_share_pct: Annotated[float, Meta(gt=0, le=100)] = 50.0
 
 

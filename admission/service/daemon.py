@@ -27,6 +27,8 @@ from admission.service.metrics import metrics_map
 from admission.service.sampler import Sampler
 from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
+from admission.service.stopped import Stopped
+from admission.service.survey import Survey
 from admission.service.telling import Line, Places, Watchers
 from admission.service.trees import Trees
 from admission.service.views import (
@@ -68,6 +70,7 @@ class Daemon:
         sampler: Sampler | None = None,
         history: History | None = None,
         workspaces: Workspaces | None = None,
+        socket: str = "",
         load_config: Callable[[], Config] = load,
         following: Following | None = None,
     ) -> None:
@@ -83,6 +86,7 @@ class Daemon:
         self.level_since = clock()
         self._journal = journal
         self.sensors = sensors or Sensors()
+        self.stopped = Stopped()
         self.workspaces = workspaces or Workspaces()
         self._history = history
         sampler = sampler or Sampler(self.sensors.read, clock)
@@ -98,6 +102,7 @@ class Daemon:
         self._bad_config: str | None = None
         self._say_if_disabled()
         self._following = following or Following(Trees())
+        self.survey = Survey(core, clock, socket, self._following.trees)
         self._places = Places()
         self._places_changed = trio.Event()
         self._inbox: deque[ev.Event] = deque()
@@ -201,6 +206,7 @@ class Daemon:
         if isinstance(record, ev.Granted):
             self.sensors.is_close = self._following.has_trees
             self._sampling.hurry()
+        self.survey.note(record)
         if self._history is not None:
             self._history.note_record(record)
         if self.watchers and (news := record_map(record, self.core.level, now)):
@@ -236,6 +242,7 @@ class Daemon:
             found.append(THROTTLING_DISABLED)
         if self._bad_config is not None:
             found.append(f"the new configuration was refused: {self._bad_config}")
+        found += self.stopped.problems(self.core, self.clock(), self.config.stopped_s)
         if not self.core.journal_works:
             found.append(f"the journal {self._journal.path} can't be written: no lease is granted")
         return found
@@ -305,6 +312,7 @@ class Daemon:
             nursery.start_soon(self._tell_places)
             nursery.start_soon(self._sampling.run)
             nursery.start_soon(self.workspaces.run)
+            nursery.start_soon(self.survey.run)
 
     async def _keep_time(self) -> None:
         """Feeds `TimePassed` when the core's one deadline has come, and not before."""
@@ -351,6 +359,7 @@ class Daemon:
         """A sample came: it goes to the core, to those who watch, and on record."""
         now = self.clock()
         self.feed(ev.Sampled(sample))
+        self.stopped.note(self.sensors.looks[0], self.core.ledger.holders())
         self._following.note(self.sensors.looks[0])
         self.sensors.is_close = self._following.has_trees
         if self.watchers:

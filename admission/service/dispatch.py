@@ -40,6 +40,9 @@ def dispatch(daemon: Daemon, line: Line, frame: Frame) -> None:
         elif isinstance(request, rq.WorkspaceRequest):
             answer = partial(_tell_workspace, line, message_id)
             daemon.workspaces.wish(request.path, answer, forget=request.forget)
+        elif isinstance(request, rq.OrphansRequest):
+            tell = partial(_tell_orphans, line, message_id)
+            daemon.survey.wish(tuple(request.pids), line.peer.uid, tell)
         else:
             line.send({"id": message_id, "ok": True, **_look(daemon, line, message_id, request)})
     except AdmissionError as error:
@@ -52,6 +55,13 @@ def _refusal(message_id: int, error: AdmissionError) -> Frame:
 
 def _tell_workspace(line: Line, message_id: int, error: AdmissionError | None) -> None:
     line.send({"id": message_id, "ok": True} if error is None else _refusal(message_id, error))
+
+
+def _tell_orphans(line: Line, message_id: int, found: Frame | AdmissionError) -> None:
+    if isinstance(found, AdmissionError):
+        line.send(_refusal(message_id, found))
+    else:
+        line.send({"id": message_id, "ok": True, **found})
 
 
 def _looked_up(daemon: Daemon, line: Line, caller: Caller, request: rq.Request) -> ev.Event | None:
@@ -164,10 +174,12 @@ def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> F
             return {"version": VERSION, "server": __version__, "pid": os.getpid()}
         case rq.LeasesRequest(pool=pool, task=task, pid=pid, after=[lease, place]):
             wanted = Wanted(pool, task, pid, (lease, place), viewer)
-            return leases_map(daemon.core, daemon.clock(), wanted)
+            now = daemon.clock()
+            stopped_s = partial(daemon.stopped.for_s, now=now)
+            return leases_map(daemon.core, now, wanted, stopped_s)
         case rq.WatchRequest(topics=topics):
-            now = level_event(daemon.core.level, daemon.core.governor.reasons)
-            daemon.watchers.add(line, message_id, topics, now)
+            first = level_event(daemon.core.level, daemon.core.governor.reasons)
+            daemon.watchers.add(line, message_id, topics, first)
             return {}
         case rq.ExplainRequest():
             return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks, viewer)

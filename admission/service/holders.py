@@ -33,6 +33,7 @@ class Stat:
 
     parent: int
     start_ticks: int
+    is_stopped: bool = False
 
 
 def parse_stat(text: str) -> Stat | None:
@@ -45,7 +46,7 @@ def parse_stat(text: str) -> Stat | None:
     # From here field 3 (state) is 0, field 4 (parent) is 1, field 22 (start time) is 19.
     if fields[0] in "ZX":
         return None
-    return Stat(int(fields[1]), int(fields[19]))
+    return Stat(int(fields[1]), int(fields[19]), fields[0] == "T")
 
 
 def _stat(pid: int) -> Stat | None:
@@ -57,9 +58,11 @@ def _stat(pid: int) -> Stat | None:
             return None
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
+        status = process.status()
+        if status == psutil.STATUS_ZOMBIE:
             return None
-        return Stat(process.ppid(), round(process.create_time() * 1e6))
+        start_ticks = round(process.create_time() * 1e6)
+        return Stat(process.ppid(), start_ticks, status == psutil.STATUS_STOPPED)
     except psutil.Error:
         return None
 
@@ -77,6 +80,16 @@ def identify(pid: int) -> Holder | None:
 def is_living(holder: Holder) -> bool:
     """Whether this very process is there; of one that can't be seen, nobody knows otherwise."""
     return holder == UNSEEN or identify(holder.pid) == holder
+
+
+def is_stopped(holder: Holder) -> bool:
+    """Whether this very process is stopped, by a signal or from a terminal.
+
+    Raises:
+        OSError: it can't be told.
+    """
+    stat = _stat(holder.pid) if holder.pid > 0 else None
+    return stat is not None and stat.start_ticks == holder.start_ticks and stat.is_stopped
 
 
 def ancestors(pid: int) -> tuple[Holder, ...]:

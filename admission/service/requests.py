@@ -119,6 +119,13 @@ class WorkspaceRequest(Request):
     forget: bool = False
 
 
+class OrphansRequest(Request):
+    """`pids`: only these; none: all."""
+
+    op = "orphans"
+    pids: Annotated[list[int], Meta(max_length=256)] = field(default_factory=list)
+
+
 class ReloadRequest(Request):
     op = "reload"
 

@@ -150,6 +150,7 @@ async def _serve(
         history=History(history_path(), journal.boot),
         workspaces=Workspaces(config.workspaces, state_folder() / "workspaces.json"),
         load_config=load_config,
+        socket=str(place.path),
         following=Following(Trees(place.path)),
     )
     with trio.open_signal_receiver(*signals.SIGNALS) as received, signals.let_through():

@@ -26,7 +26,7 @@ Seen = Mapping[int, frozenset[Holder]]
 
 
 class Trees:
-    """See the module. For one thread at a time, but for `former`, which any may ask."""
+    """See the module. For one thread at a time, but for `former` and `seen`, which any may ask."""
 
     def __init__(self, socket: Path | None = None, traces: Traces | None = None) -> None:
         """`socket`: where the daemon listens, so that another daemon's mark is told from its own.
@@ -67,6 +67,10 @@ class Trees:
         process, that lease's number.
         """
         return {one: number for number, had in self._former.items() for one in had}
+
+    def seen(self) -> Seen:
+        """What lived when last noted below each lease that was out then, by the lease's number."""
+        return self._seen
 
     def _below(self, processes: Processes, leases: list[Lease]) -> dict[int, frozenset[Holder]]:
         """What belongs to each of these leases: seen before, or the nearest holder's above it."""

@@ -1,5 +1,6 @@
 """What crosses the socket outwards: the core's values as maps. Decides nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import takewhile
 from math import floor
@@ -115,10 +116,16 @@ def place_map(place: Place) -> Frame:
     }
 
 
-def leases_map(core: Admission, now: float, wanted: Wanted) -> Frame:
+def leases_map(
+    core: Admission,
+    now: float,
+    wanted: Wanted,
+    stopped_s: Callable[[Holder], float | None] = lambda _: None,
+) -> Frame:
     """Who holds what, and who waits. The filters leave out, they don't renumber positions.
 
     As much as one answer takes; where there is more, `more` is the `after` to ask again with.
+    `stopped_s`: for how long a holder has been stopped.
     """
     last_lease, skip = wanted.after
     held = [lease for pool in core.pools.values() for lease in pool.leases.values()]
@@ -128,7 +135,7 @@ def leases_map(core: Admission, now: float, wanted: Wanted) -> Frame:
     held.sort(key=lambda lease: lease.id)
     room = Room(ROWS_BYTES_MAX)
     row = wanted.viewer.row
-    held_rows = (row(lease.claim, held_map(lease, now)) for lease in held)
+    held_rows = (row(lease.claim, held_map(lease, now, stopped_s)) for lease in held)
     leases = list(takewhile(room.takes, held_rows))
     waiting_rows = (row(place.waiter.claim, waiting_map(place, now)) for place in places)
     waiting = list(takewhile(room.takes, waiting_rows))
@@ -150,13 +157,17 @@ class Room:
         return self._left_bytes >= 0
 
 
-def held_map(lease: Lease, now: float) -> Frame:
+def held_map(
+    lease: Lease, now: float, stopped_s: Callable[[Holder], float | None] = lambda _: None
+) -> Frame:
     """`left` stands only where the holder has exited: the PIDs that the lease follows."""
+    for_s = stopped_s(lease.claim.holder)
     row = {
         **lease_map(lease),
         "state": lease.state.value,
         "age_s": round(now - lease.granted_at, 3),
         "from": "" if lease.is_left else describe(lease.claim.holder.pid),
+        "stopped_s": None if for_s is None else round(for_s, 3),
     }
     return {**row, "left": pids_of(lease.tree)} if lease.is_left else row
 

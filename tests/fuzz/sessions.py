@@ -29,7 +29,7 @@ from admission.protocol import (
 )
 from admission.service.config import Config
 from admission.service.connections import READ_BYTES, Connection
-from admission.service.holders import Peer
+from admission.service.peers import Peer
 from tests.core.invariants import Witness
 from tests.fuzz.material import Dice, frame_from
 from tests.service.stage import FIRST_PID, UID, Stage, error_of, is_one_short_line, number_of

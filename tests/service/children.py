@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
@@ -25,6 +25,7 @@ def child(
     program: str | bytes | Path = SLEEP,
     cwd: str | bytes | None = None,
     pass_fds: tuple[int, ...] = (),
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Child]:
     """A process that runs until it is killed, unless it is given other words."""
     with subprocess.Popen(
@@ -32,6 +33,7 @@ def child(
         executable=program,
         cwd=cwd,
         pass_fds=pass_fds,
+        env=env,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:

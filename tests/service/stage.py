@@ -34,6 +34,7 @@ from admission.service.trees import Trees
 T = TypeVar("T")
 
 BOOT = "the boot of this test"
+SOCKET = "/nonexistent/of-this-test.sock"
 # Above any PID that a kernel gives (2**22), so that no real process is meant by accident.
 FIRST_PID = 50_000_000
 # Of who may do all.
@@ -177,6 +178,7 @@ class Stage:
             watch_exit=self.processes.watch,
             sampler=Sampler(self.readings.read, clock, run=_at_once),
             load_config=lambda: self.config,
+            socket=SOCKET,
             following=Following(self.forest, run=_at_once),
         )
         self._numbers = count(1)

@@ -56,7 +56,7 @@ def test_a_line_of_the_process_table_is_read_whatever_the_process_is_called(name
 
 @pytest.mark.parametrize("state", ["R", "S", "D", "T", "t", "I"])
 def test_a_process_that_runs_sleeps_or_is_stopped_is_there(state: str) -> None:
-    assert parse_stat(f"4711 (sleep) {state} {REST}") == Stat(1, 8123456)
+    assert parse_stat(f"4711 (sleep) {state} {REST}") == Stat(1, 8123456, state == "T")
 
 
 @pytest.mark.parametrize("state", ["Z", "X"])

@@ -5,11 +5,14 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.system.stage import COMMAND, Stage, View, stopped
+from admission_client.granted import words_of
+from tests.system.stage import CALM, COMMAND, Stage, View, stopped
 
 # Forks a child that outlives it, and says its number.
 FORKS = "import os,sys,time\nif os.fork(): time.sleep(600)\nprint(os.getpid(), flush=True)\n"
@@ -83,12 +86,34 @@ def test_children_that_outlive_a_holder_do_not_keep_its_slot(stage: Stage) -> No
     os.kill(child, signal.SIGKILL)
 
 
-def test_a_stopped_holder_still_holds(stage: Stage) -> None:
+def test_a_stopped_holder_still_holds_and_is_shown_as_stopped(empty_stage: Stage) -> None:
+    stage = empty_stage
+    stage.config.write_text(f"{CALM}[limits]\nstopped_s = 0.001\n")
+    stage.serve()
     holder = stage.hold()
     stage.until(lambda view: view.in_use() == 1)
     with stopped(holder.pid):
-        assert stage.look().holders == {holder.pid}
-    assert stage.look().holders == {holder.pid}
+        view = _poll(stage, lambda view: bool(view.leases[0]["stopped_s"]))
+        assert view.holders == {holder.pid}
+        line = stage.run("leases").stdout.splitlines()[1]
+        assert (str(holder.pid) in line, "stopped" in line) == (True, True)
+        (alarm,) = _stops_told(stage.look())
+        assert f"process {holder.pid} has been stopped for" in alarm
+        assert f"kill -CONT {holder.pid}" in alarm
+    view = _poll(stage, lambda view: view.leases[0]["stopped_s"] is None)
+    assert view.holders == {holder.pid}
+    assert _stops_told(view) == []
+
+
+def _stops_told(view: View) -> list[str]:
+    return [one for one in words_of(view.status, "degraded") if "stopped" in one]
+
+
+def _poll(stage: Stage, holds: Callable[[View], bool]) -> View:
+    """That a process is stopped is no news that the daemon could tell."""
+    while not holds(view := stage.look()):
+        time.sleep(0.01)
+    return view
 
 
 def test_a_waiter_killed_in_the_step_of_its_grant_loses_no_slot(stage: Stage) -> None:
@@ -158,7 +183,7 @@ def _may_unshare() -> bool:
 
 
 @pytest.mark.skipif(not _may_unshare(), reason="no PID namespace can be had on this machine")
-def test_a_reused_pid_is_not_mistaken_for_the_holder(empty_stage: Stage) -> None:
+def test_a_reused_pid_is_not_mistaken_for_the_holder_nor_for_an_orphan(empty_stage: Stage) -> None:
     judged = subprocess.run(
         ["unshare", "-p", "-f", "--mount-proc", "--kill-child", sys.executable, str(REUSE)],
         env=empty_stage.env,
@@ -167,4 +192,4 @@ def test_a_reused_pid_is_not_mistaken_for_the_holder(empty_stage: Stage) -> None
         check=False,
     )
     assert judged.returncode == 0, judged.stderr
-    assert judged.stdout.split() == ["reused", "gone"]
+    assert judged.stdout.splitlines() == ["reused", "gone", "ended, spared"]

@@ -33,7 +33,7 @@ async def main():
                     pass
             except Unreachable:
                 pass
-            await client._reconnect()
+            await client._reconnect(10.0)
             again = {"lease": lease["lease"], "secret": lease["secret"]}
             found = await client.ask("resume", again)
             print("holds", found["fence"], flush=True)
@@ -116,7 +116,7 @@ def test_of_two_at_once_exactly_one_serves(stage: Stage, detach: bool) -> None:
         ended = _first_to_end(rivals)  # it made way for the other, or found it quicker
         assert ended.returncode in (0, 75)
     with stage.client() as client:
-        client._reconnect()
+        client._reconnect(10.0)
         pid = whole(client.ask("hello"), "pid")
     assert int(stage.socket.with_suffix(".lock").read_text()) == pid
     assert stage.look().holders == {holder.pid}

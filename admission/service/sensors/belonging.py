@@ -72,11 +72,12 @@ def count(processes: Processes, holders: frozenset[Holder]) -> Counts:
     return Counts(
         sum(one.kind.agent == "claude" for one in processes.values()),
         sum(one.kind.is_node for one in processes.values()),
-        sum(_is_agent(one, processes) and pid not in leased for pid, one in processes.items()),
+        sum(is_agent(one, processes) and pid not in leased for pid, one in processes.items()),
     )
 
 
-def _is_agent(process: Process, processes: Processes) -> bool:
+def is_agent(process: Process, processes: Processes) -> bool:
+    """Whether it is an agent, and not the worker of one."""
     kind = process.kind
     if kind.agent is None or kind.is_infrastructure:
         return False
@@ -143,7 +144,7 @@ def _groups(
 ) -> list[tuple[int | None, str, list[Process]]]:
     """Lease, name and processes of each group. What a lease holds is named by its agent, if any."""
     leased = held_by(processes, leases)
-    agents = {pid: pid for pid, one in processes.items() if _is_agent(one, processes)}
+    agents = {pid: pid for pid, one in processes.items() if is_agent(one, processes)}
     of_agent = nearest(processes, agents)
     groups: dict[tuple[int | None, int | str], list[Process]] = {}
     for pid, process in processes.items():

@@ -26,7 +26,8 @@ COMMAND_BYTES_MAX = 4096
 class Process(NamedTuple):
     """One row. `cpu_s` counts that of its children that have ended and were reaped as well:
     compilers and tests come and go between two looks (not on macOS, which does not tell).
-    `rss_bytes` counts what it shares with others in full.
+    `rss_bytes` counts what it shares with others in full. `is_stopped`: by a signal or a terminal;
+    a debugger's business is its own.
     """
 
     pid: int
@@ -36,6 +37,7 @@ class Process(NamedTuple):
     kind: Kind
     rss_bytes: int
     cpu_s: float
+    is_stopped: bool = False
 
     @property
     def holder(self) -> Holder:
@@ -121,6 +123,7 @@ class LinuxPass:
             one.kind,
             int(rest[21]) * self._page_bytes,
             used_ticks / self._ticks_per_s,
+            rest[0] == b"T",
         )
 
     def _kind(self, pid: int) -> Kind:
@@ -176,6 +179,7 @@ class PsutilPass:
                 one.kind,
                 memory.rss if memory else 0,
                 times.user + times.system if times else 0.0,
+                has["status"] == psutil.STATUS_STOPPED,
             )
         self._known = known
         return rows

@@ -27,6 +27,8 @@ COMMANDS = (
     ("throttle", "measure", "throttle", "one look at the machine, and what it calls for, as JSON"),
     ("guard", "measure", "guard", "whether the machine is fit to start agents"),
     ("reload", "steer", "reload", "have the daemon read its configuration anew"),
+    ("orphans", "orphans", "orphans", "what outlived its lease, and an end to it"),
+    ("doctor", "doctor", "doctor", "what is wrong with the installation, and what to do"),
     ("serve", "steer", "serve", "the daemon"),
 )
 # What a shell shows of a program that ends by SIGPIPE.

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from admission.protocol import LABEL_CHARS_MAX, BadRequest, Frame, Unreachable
+from admission.protocol import LABEL_CHARS_MAX, BadRequest, Frame, Unreachable, socket_path
 from admission_client.blocking import Client
 from admission_client.durations import said
 from admission_client.granted import Lease, claim_fields, enclosing_lease, number, whole
@@ -97,6 +97,8 @@ def run(words: list[str]) -> int:
         options.task = options.task or _label(options.words[0])
         lease = _acquire(options, _fields(options, None, enclosing_lease()))
         os.environ.update(lease.environment())
+        # What runs below asks the same daemon, and can be told to be its.
+        os.environ["ADMISSION_SOCKET"] = socket_path(options.socket)
         _report(lease, options.lease_fd)
     except Unreachable as problem:
         if os.environ.get("ADMISSION_FAIL") != "open":

@@ -76,7 +76,7 @@ def _lease_table(held: list[Frame]) -> str:
                 text(one, "pool"),
                 text(one, "task") or "-",
                 whole(one, "pid") or "-",
-                text(one, "state"),
+                "stopped" if one.get("stopped_s") is not None else text(one, "state"),
                 text(one, "class"),
                 whole(one, "weight"),
                 said(number(one, "age_s")),

@@ -85,6 +85,10 @@ class Options:
     detach: bool = False
     replace: bool = False
     force: bool = False
+    fix: bool = False
+    stop: bool = False
+    yes: bool = False
+    grace_s: float = 10.0
     words: list[str]
 
     def __init__(self) -> None:
