@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from threading import Event
 
@@ -14,7 +15,7 @@ from admission.protocol import Unreachable
 from admission_client import Client, aio, autostart, lease
 from admission_client.blocking import connect
 from tests.clients.daemons import CONFIG, Daemon, end_detached
-from tests.clients.fronts import Front, Holder
+from tests.clients.fronts import Front, Holder, holding
 
 
 @pytest.fixture
@@ -66,9 +67,11 @@ def test_where_another_is_about_to_serve_it_is_waited_for(
 ) -> None:
     """A daemon takes the lock before it listens: whoever is second must not give up between."""
     has_tried = Event()
+    tries = count()
 
     def connect_and_tell(path: str) -> object:
-        has_tried.set()
+        if next(tries):  # the first try comes before it starts one itself
+            has_tried.set()
         return connect(path)
 
     monkeypatch.setattr(autostart, "connect", connect_and_tell)
@@ -87,6 +90,41 @@ def daemon_there(folder: Path) -> Iterator[Daemon]:
     daemon = Daemon(folder)
     yield daemon
     daemon.end()
+
+
+def test_of_many_who_lost_the_same_daemon_one_starts_another(
+    path: str, daemon_there: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = autostart._start
+    started: list[str] = []
+
+    def note(path: str) -> object:
+        started.append(path)
+        return starts(path)
+
+    monkeypatch.setattr(autostart, "_start", note)
+    tasks = [str(number) for number in range(8)]
+    with holding(lease("one", socket=path)) as first, ExitStack() as stack:
+        waiters = []
+        for number, task in enumerate(tasks):
+            waiters.append(stack.enter_context(Holder(lease("one", socket=path, task=task))))
+            daemon_there.wait_for_waiting(*tasks[: number + 1])
+        end_detached(path)
+        for waiter in (first, *waiters):
+            waiter.lease.result()
+            waiter.let_go()
+    assert len(started) == 2
+
+
+def test_a_start_that_takes_too_long_keeps_nobody_from_trying(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autostart, "PAUSES_S", (0.01,))
+    folder = os.open(Path(path).parent, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with lease("one", socket=path) as granted:
+        assert granted.id == 1
+    os.close(folder)
 
 
 @pytest.mark.anyio

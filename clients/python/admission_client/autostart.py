@@ -1,11 +1,13 @@
 """Starts a daemon where none runs, for the commands that need one."""
 
 import _socket
+import fcntl
 import os
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from admission.protocol import AlreadyServed, Unreachable
 from admission_client.blocking import connect
@@ -31,6 +33,35 @@ def start_daemon(path: str) -> _socket.socket:
             f"no daemon answers at {path}, and ADMISSION_AUTOSTART=0 forbids to start one; "
             'start one with "admission serve"'
         )
+    with _one_at_a_time(os.path.dirname(path)):
+        with suppress(Unreachable):
+            return connect(path)  # whoever came before us has started it
+        return _start(path)
+
+
+@contextmanager
+def _one_at_a_time(folder: str) -> Iterator[None]:
+    """Of many who lost the same daemon one starts another, and the rest find it. Whoever waits for
+    too long, or finds no folder to lock, goes on all the same: at most one daemon gets to serve.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        for pause_s in PAUSES_S:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                time.sleep(pause_s)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _start(path: str) -> _socket.socket:
     # -P: what lies in the working folder is none of our modules.
     command = [sys.executable, "-P", "-m", "admission_client.cli", "serve", "--detach"]
     outside = {name: value for name, value in os.environ.items() if name not in OURS}

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 # How often a client that lost its daemon looks for it; from the last one on it stays at that. The
 # daemon keeps leases and places for 10 s after its own restart.
 RECONNECT_PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-# So often it only looks, before it starts a daemon itself: whoever keeps one running is quicker,
-# and of many who lost the same one the first.
+# So often it only looks, before it starts a daemon itself: whoever keeps one running is quicker.
 TRIES_BEFORE_START = len(RECONNECT_PAUSES_S)
 
 
