@@ -25,7 +25,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.core.bugs import BUGS, Bug
+from tests.core.bugs import BUGS
+from tests.core.planting import Bug
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = "tests/core"

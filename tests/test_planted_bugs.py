@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.bugs import BUGS, Bug
+from tests.core.bugs import BUGS
+from tests.core.planting import Bug
 
 CORE = Path(__file__).resolve().parents[1] / "admission" / "core"
 

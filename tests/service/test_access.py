@@ -84,6 +84,7 @@ REQUESTS: list[Frame] = [
     {"op": "status"},
     {"op": "explain"},
     {"op": "watch"},
+    {"op": "orphans"},
     {"op": "level"},
 ]
 OF_A_LEASE: list[Frame] = [
