@@ -1,0 +1,68 @@
+/** A daemon is started where none runs: once, for whoever needs it, and for longer than that. */
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+
+import { acquire, Client, Unreachable, withLease, type Lease } from "admission-client";
+
+import { Folder } from "./stage.js";
+
+const folder = new Folder();
+before(() => {
+  folder.moveIn();
+  delete process.env["ADMISSION_AUTOSTART"];
+});
+after(() => folder.remove());
+
+async function failure(work: Promise<unknown>): Promise<Error> {
+  return await work.then(
+    () => assert.fail("it did not fail"),
+    (problem: Error) => problem,
+  );
+}
+
+test("without the command, that is what it says", async () => {
+  const { PATH } = process.env;
+  process.env["PATH"] = "/nonexistent";
+  const problem = await failure(acquire());
+  process.env["PATH"] = PATH;
+  assert.ok(problem instanceof Unreachable);
+  assert.match(problem.message, /and there is no command "admission" on the PATH to start one/);
+});
+
+test("why none could be started is told", async () => {
+  const good = readFileSync(folder.config);
+  writeFileSync(folder.config, "[pools]\none = {capacty = 1}\n");
+  const problem = await failure(acquire());
+  writeFileSync(folder.config, good);
+  const start = `no daemon answers at ${folder.socket}, and none could be started: ${folder.config}`;
+  assert.ok(problem.message.startsWith(start), problem.message);
+  assert.doesNotMatch(problem.message, /\n/);
+});
+
+test("three first clients start one daemon, which runs under no lease and outlives them", async () => {
+  process.env["ADMISSION_LEASE"] = "4711";
+  process.env["ADMISSION_KEPT"] = "yes";
+  const ids: number[] = [];
+  const note = (lease: Lease) => ids.push(lease.id);
+  await Promise.all([1, 2, 3].map(() => withLease({ pool: "many" }, note)));
+  assert.deepEqual(ids.sort(), [1, 2, 3]);
+  const client = new Client();
+  const status = await client.status();
+  await client.close();
+  assert.deepEqual([status["granted"], status["ended"]], [3, 3]);
+  const pid = Number(status["pid"]);
+  try {
+    const said = readFileSync(`${folder.path}/a.log`, "utf8");
+    assert.equal(said.split(" serving ").length, 2);
+    assert.doesNotMatch(said, /Traceback/);
+    if (existsSync(`/proc/${pid}/environ`)) {
+      const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+      assert.ok(environment.includes("ADMISSION_KEPT=yes"));
+      assert.ok(!environment.includes("ADMISSION_LEASE=4711"));
+    }
+  } finally {
+    process.kill(pid);
+  }
+});
