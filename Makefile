@@ -6,8 +6,9 @@ AGENTS ?= 5
 TASKS ?= scripts/sample_tasks.jsonl
 # More options for pytest: `make test PYTEST="-k journal -x"`.
 PYTEST ?=
+TYPESCRIPT := clients/typescript
 
-.PHONY: help autopilot test check format bench plants clean
+.PHONY: help autopilot test check check-typescript format bench plants clean
 
 help:
 	@echo 'make autopilot [AGENTS=5] [TASKS=file]   run a list of tasks under admission'
@@ -29,6 +30,16 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy --platform linux
 	$(BIN)/mypy --platform darwin
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory check-typescript; \
+	else echo 'Node is not on this machine: the TypeScript client is not checked'; fi
+
+check-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json
+	cd $(TYPESCRIPT) && node_modules/.bin/tsc
+
+$(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package-lock.json
+	@echo 'installing into $(TYPESCRIPT)/node_modules'
+	@cd $(TYPESCRIPT) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
@@ -42,6 +53,7 @@ plants: $(VENV)/installed-dev
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/build $(TYPESCRIPT)/dist
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || \

@@ -134,18 +134,18 @@ export class Lease {
     return this.#keeper.yielded(this, body, options);
   }
 
-  /** By what it is taken up again on another connection. */
+  /** By what it is taken up again on another connection. @internal */
   proof(): Frame {
     return { lease: this.id, secret: this.#secret };
   }
 
-  /** What its keeper heard of it since. */
+  /** What its keeper heard of it since. @internal */
   update(reply: Frame): void {
     this.#level = whole(reply, "level");
     this.#params = paramsOf(mapping(reply, "params"));
   }
 
-  /** It ended, and not by its holder's will. */
+  /** It ended, and not by its holder's will. @internal */
   lose(problem: AdmissionError): void {
     if (this.#lost !== undefined) return;
     const lost = problem instanceof LeaseLost ? problem : new LeaseLost(problem.message);

@@ -227,7 +227,8 @@ export class Session {
         return;
       } catch (problem) {
         const pauseMs = RECONNECT_PAUSES_MS[attempt] ?? RECONNECT_PAUSES_MS.at(-1) ?? 0;
-        if (!(problem instanceof Unreachable) || nowMs() + pauseMs > giveUpAt) throw problem;
+        const mayPass = problem instanceof Unreachable || problem instanceof Unavailable;
+        if (!mayPass || nowMs() + pauseMs > giveUpAt) throw problem;
         await sleep(pauseMs, signal, !isNeeded);
       }
     }

@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { after, before, test } from "node:test";
+import { after, before } from "node:test";
 
 import { acquire, Client, Unreachable, withLease, type Lease } from "admission-client";
 
-import { Folder } from "./stage.js";
+import { Folder, test } from "./stage.js";
 
 const folder = new Folder();
 before(() => {
@@ -36,12 +36,12 @@ test("why none could be started is told", async () => {
   writeFileSync(folder.config, "[pools]\none = {capacty = 1}\n");
   const problem = await failure(acquire());
   writeFileSync(folder.config, good);
-  const start = `no daemon answers at ${folder.socket}, and none could be started: ${folder.config}`;
-  assert.ok(problem.message.startsWith(start), problem.message);
+  const none = `no daemon answers at ${folder.socket}, and none could be started`;
+  assert.ok(problem.message.startsWith(`${none}: ${folder.config}`), problem.message);
   assert.doesNotMatch(problem.message, /\n/);
 });
 
-test("three first clients start one daemon, which runs under no lease and outlives them", async () => {
+test("three first clients start one daemon, under no lease, and it outlives them", async () => {
   process.env["ADMISSION_LEASE"] = "4711";
   process.env["ADMISSION_KEPT"] = "yes";
   const ids: number[] = [];

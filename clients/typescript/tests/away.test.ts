@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { closeSync, openSync, rmSync } from "node:fs";
-import { after, before, test as plainTest } from "node:test";
+import { after, before } from "node:test";
 
 import {
   acquire,
@@ -17,7 +17,17 @@ import {
 } from "admission-client";
 import { encode } from "#frames";
 
-import { answers, Daemon, Folder, golden, Impostor, Program, says, type Reply } from "./stage.js";
+import {
+  answers,
+  Daemon,
+  Folder,
+  golden,
+  Impostor,
+  Program,
+  says,
+  test as plainTest,
+  type Reply,
+} from "./stage.js";
 
 const daemon = new Daemon();
 const nowhere = new Folder();
@@ -57,7 +67,7 @@ async function untilTakenUp(): Promise<void> {
   });
 }
 
-// --- it was away -----------------------------------------------------------------------------------
+// --- it was away ---------------------------------------------------------------------------------
 
 test("the body of a withLease notices no restart, and the slot stays taken", async () => {
   const told: LeaseLost[] = [];
@@ -107,7 +117,7 @@ test("a connection-bound lease whose time passed while the daemon was away is lo
   assert.equal(await failure(lease.release()), lease.lost);
 });
 
-test("a connection-bound lease whose daemon stays away is lost, a process-bound one is not", async () => {
+test("where the daemon stays away, a connection-bound lease is lost, and no other", async () => {
   const client = daemon.client({ reconnectMs: 100 });
   const told: string[] = [];
   const onLost = (problem: LeaseLost) => told.push(problem.message);
@@ -152,7 +162,7 @@ test("the wait goes on over a restart, and is no longer for it", async () => {
   await first.release();
 });
 
-test("an abort while the daemon is away takes the request back once it is there again", async () => {
+test("an abort while the daemon is away takes the request back once it is back", async () => {
   const first = await acquire({ pool: "one" });
   const abort = new AbortController();
   const second = failure(acquire({ pool: "one", task: "second", signal: abort.signal }));
@@ -191,7 +201,7 @@ test("a holder that is killed frees its slot for the next one", async () => {
   assert.deepEqual(await next.end(), { lines: ["released"], status: 0 });
 });
 
-test("a lease that can't be given back is unreachable, and the slot is free when it can", async () => {
+test("a lease that can't be given back is unreachable, and free when it can", async () => {
   const client = daemon.client({ reconnectMs: 50 });
   const lease = await client.acquire({ pool: "one" });
   await daemon.kill();
@@ -224,7 +234,7 @@ test("the news end with the daemon, and a client connects again by itself", asyn
   await client.close();
 });
 
-// --- nobody is there ---------------------------------------------------------------------------------
+// --- nobody is there -----------------------------------------------------------------------------
 
 plainTest("where no daemon is, and none may be started, it says so", async () => {
   const socket = nowhere.socket;
@@ -252,12 +262,12 @@ plainTest("a socket's path that is too long is said to be so", () => {
   assert.throws(() => new Client({ socket }), BadConfiguration);
 });
 
-// --- it is none --------------------------------------------------------------------------------------
+// --- it is none ----------------------------------------------------------------------------------
 
 const without = (name: string) => answers({ ...GRANTED, [name]: undefined });
 const NONSENSE: [string, Reply[], RegExp][] = [
-  ["http", [says(Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n"))], /^what answers is no admission/],
-  ["garbage", [says(Buffer.from([0, 0, 0, 2, 0xc1, 0xc1]))], /^what answers is no admission daemon/],
+  ["http", [says(Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n"))], /^what answers is no adm/],
+  ["garbage", [says(Buffer.from([0, 0, 0, 2, 0xc1, 0xc1]))], /^what answers is no admission/],
   ["4 GB", [says(Buffer.alloc(64, 0xff))], /^what answers is no admission daemon: a frame is 1 to/],
   ["empty", [answers({})], /^what answers has no usable "lease" in its answer: it is no admission/],
   ["no params", [without("params")], /^what answers has no usable "params" in its answer/],

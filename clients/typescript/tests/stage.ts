@@ -7,6 +7,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
+import { test as nodeTest } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -18,6 +19,11 @@ export const PACKAGE = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 export const ROOT = dirname(dirname(PACKAGE));
 const PYTHON = process.env["PYTHON"] || join(ROOT, ".venv", "bin", "python");
 
+/** A test that hangs fails, and says which. Nothing is measured by it. */
+export function test(name: string, run: () => void | Promise<void>): void {
+  void nodeTest(name, { timeout: 30_000 }, run);
+}
+
 // Bounds that nothing reaches: only a hand changes the level, whatever the machine is doing.
 const CALM = `
 [throttle]
@@ -27,6 +33,8 @@ levels = [
   {level = 2, memory_below_pct = 1000, cpu_below_pct = 1000, delay_ms = 20},
   {level = 3, delay_ms = 40},
 ]
+[throttle.budget]
+enabled = false
 [pools]
 one = {capacity = 1}
 two = {capacity = 2}
@@ -115,7 +123,7 @@ export class Daemon extends Folder {
     if (this.#said.includes("Traceback")) throw new Error(this.#said);
   }
 
-  // --- what it says --------------------------------------------------------------------------------
+  // --- what it says ------------------------------------------------------------------------------
 
   client(options: ClientOptions = {}): Client {
     return new Client({ socket: this.socket, ...options });
@@ -144,7 +152,7 @@ export class Daemon extends Folder {
     }
   }
 
-  /** Looks again at each piece of news, until it is as it should be. The first one comes at once. */
+  /** Looks again at each piece of news, until it is as it should be. The first comes at once. */
   async until(holds: () => Promise<boolean>): Promise<void> {
     for await (const _ of this.client().watch()) if (await holds()) return;
   }
@@ -158,7 +166,7 @@ export class Daemon extends Folder {
   }
 }
 
-// --- other processes ---------------------------------------------------------------------------------
+// --- other processes -----------------------------------------------------------------------------
 
 /** Runs Python with this source; what it printed. */
 export async function python(source: string): Promise<string> {
@@ -210,7 +218,7 @@ export class Program {
   }
 }
 
-// --- what is no daemon ---------------------------------------------------------------------------------
+// --- what is no daemon ---------------------------------------------------------------------------
 
 /** What is sent for a request; undefined closes the connection instead. */
 export type Reply = (asked: Frame) => Uint8Array | undefined;
@@ -280,7 +288,15 @@ export function golden(file: string, name: string): Frame {
   return found.message;
 }
 
-/** Another folder for whatever a test writes. */
+const made: string[] = [];
+
+/** Another folder for whatever a test writes; it is gone with the process. */
 export function emptyFolder(): string {
-  return mkdtempSync(join(tmpdir(), "adm-"));
+  const path = mkdtempSync(join(tmpdir(), "adm-"));
+  made.push(path);
+  return path;
 }
+
+process.once("exit", () => {
+  for (const path of made) rmSync(path, { recursive: true, force: true });
+});
