@@ -105,13 +105,15 @@ export class Client {
   ): Promise<LeasesAnswer> {
     const found: LeasesAnswer = { leases: [], waiting: [] };
     let after: unknown;
-    do {
+    for (;;) {
       const answer = await this.ask("leases", { ...filter, after }, options);
-      found.leases.push(...rows(answer, "leases"));
-      found.waiting.push(...rows(answer, "waiting"));
+      const [leases, waiting] = [rows(answer, "leases"), rows(answer, "waiting")];
+      found.leases.push(...leases);
+      found.waiting.push(...waiting);
       after = answer["more"];
-    } while (after !== undefined);
-    return found;
+      // An answer without a row leads nowhere, whatever it says of the next one.
+      if (after === undefined || leases.length + waiting.length === 0) return found;
+    }
   }
 
   /**

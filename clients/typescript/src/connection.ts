@@ -151,7 +151,7 @@ export class Connection {
 
   #sort(frame: Frame): void {
     if (frame["event"] === "revoked") {
-      this.onRevoked(frame["lease"], String(frame["reason"]));
+      this.onRevoked(frame["lease"], wordOf(frame["reason"], "no reason given"));
     } else if (frame["id"] === 0 && frame["ok"] === false) {
       // The daemon can't tell whose it is; and as a rule, closes.
       this.#failure ??= refusal(frame);
@@ -189,5 +189,10 @@ const WHY: Record<string, string> = {
 function refusal(answer: Frame): AdmissionError {
   const given = answer["error"];
   const error = (typeof given === "object" && given !== null ? given : {}) as Frame;
-  return errorFor(String(error["code"] ?? ""), String(error["message"] ?? "no reason given"));
+  return errorFor(wordOf(error["code"], ""), wordOf(error["message"], "no reason given"));
+}
+
+/** Text, and never what might be no text: even to ask an object for its own may throw. */
+function wordOf(value: unknown, otherwise: string): string {
+  return typeof value === "string" ? value : otherwise;
 }

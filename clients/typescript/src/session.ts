@@ -158,9 +158,10 @@ export class Session {
   async #connect(autostart: boolean, onClose: () => void): Promise<Connection> {
     const connection = await openOrStart(this.#options.path, autostart);
     connection.onRevoked = (id, reason) => {
-      const lease = typeof id === "number" ? this.#held.get(id) : undefined;
-      const message = `lease ${String(id)} ended before it was given back: ${reason}`;
-      if (lease !== undefined) this.#lose(lease, new LeaseLost(message, "revoked"));
+      const lease = this.#held.get(id as number);
+      if (lease === undefined) return;
+      const message = `lease ${lease.id} ended before it was given back: ${reason}`;
+      this.#lose(lease, new LeaseLost(message, "revoked"));
     };
     try {
       await this.#resume(connection);

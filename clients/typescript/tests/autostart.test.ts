@@ -46,7 +46,8 @@ test("three first clients start one daemon, under no lease, and it outlives them
   process.env["ADMISSION_KEPT"] = "yes";
   const ids: number[] = [];
   const note = (lease: Lease) => ids.push(lease.id);
-  await Promise.all([1, 2, 3].map(() => withLease({ pool: "many" }, note)));
+  // Each in a pool of its own: under a lease, what one process asks for in one pool is shared.
+  await Promise.all(["one", "two", "many"].map((pool) => withLease({ pool }, note)));
   assert.deepEqual(ids.sort(), [1, 2, 3]);
   const client = new Client();
   const status = await client.status();

@@ -6,6 +6,7 @@ import { after, before } from "node:test";
 
 import {
   acquire,
+  AdmissionError,
   BadConfiguration,
   Client,
   LeaseLost,
@@ -31,6 +32,8 @@ import {
 
 const daemon = new Daemon();
 const nowhere = new Folder();
+// Where a daemon is started anew, on a machine that is busy.
+const PATIENT = { reconnectMs: 30_000 };
 const GRANTED = golden("replies", "granted");
 before(() => daemon.moveIn());
 after(async () => {
@@ -71,7 +74,8 @@ async function untilTakenUp(): Promise<void> {
 
 test("the body of a withLease notices no restart, and the slot stays taken", async () => {
   const told: LeaseLost[] = [];
-  const run = withLease({ pool: "one", onLost: (problem) => told.push(problem) }, async (lease) => {
+  const onLost = (problem: LeaseLost) => told.push(problem);
+  const run = withLease({ ...PATIENT, pool: "one", onLost }, async (lease) => {
     await restart();
     assert.equal(await daemon.inUse(), 1);
     assert.equal((await failure(acquire({ pool: "one", waitMs: 0 }))).name, "NoSlot");
@@ -85,7 +89,7 @@ test("the body of a withLease notices no restart, and the slot stays taken", asy
 });
 
 test("a connection-bound lease is resumed after a restart", async () => {
-  await withLease({ pool: "one", bound: "connection" }, async (lease) => {
+  await withLease({ ...PATIENT, pool: "one", bound: "connection" }, async (lease) => {
     await restart();
     await untilTakenUp();
     await lease.renew();
@@ -107,7 +111,7 @@ test("a lease that was taken up again is told of its end", async () => {
 });
 
 test("a connection-bound lease whose time passed while the daemon was away is lost", async () => {
-  const lease = await acquire({ pool: "one", bound: "connection" });
+  const lease = await acquire({ ...PATIENT, pool: "one", bound: "connection" });
   const lost = new Promise((resolve) => lease.signal.addEventListener("abort", resolve));
   await daemon.kill();
   rmSync(`${daemon.path}/a.journal`);
@@ -137,10 +141,10 @@ test("where the daemon stays away, a connection-bound lease is lost, and no othe
 });
 
 test("waiters keep their places over a restart and get their leases in order", async () => {
-  const first = await acquire({ pool: "one" });
-  const second = acquire({ pool: "one", task: "second" });
+  const first = await acquire({ ...PATIENT, pool: "one" });
+  const second = acquire({ ...PATIENT, pool: "one", task: "second" });
   await daemon.untilWaiting("second");
-  const third = acquire({ pool: "one", task: "third", waitMs: 60_000 });
+  const third = acquire({ ...PATIENT, pool: "one", task: "third", waitMs: 60_000 });
   await daemon.untilWaiting("second", "third");
   await restart();
   assert.deepEqual(await daemon.waiting(), ["second", "third"]);
@@ -153,8 +157,8 @@ test("waiters keep their places over a restart and get their leases in order", a
 });
 
 test("the wait goes on over a restart, and is no longer for it", async () => {
-  const first = await acquire({ pool: "one" });
-  const second = failure(acquire({ pool: "one", task: "second", waitMs: 500 }));
+  const first = await acquire({ ...PATIENT, pool: "one" });
+  const second = failure(acquire({ ...PATIENT, pool: "one", task: "second", waitMs: 500 }));
   await daemon.untilWaiting("second");
   await restart();
   assert.match((await second).message, /^no slot /);
@@ -163,9 +167,10 @@ test("the wait goes on over a restart, and is no longer for it", async () => {
 });
 
 test("an abort while the daemon is away takes the request back once it is back", async () => {
-  const first = await acquire({ pool: "one" });
+  const first = await acquire({ ...PATIENT, pool: "one" });
   const abort = new AbortController();
-  const second = failure(acquire({ pool: "one", task: "second", signal: abort.signal }));
+  const options = { ...PATIENT, pool: "one", task: "second", signal: abort.signal };
+  const second = failure(acquire(options));
   await daemon.untilWaiting("second");
   await daemon.kill();
   abort.abort();
@@ -176,10 +181,11 @@ test("an abort while the daemon is away takes the request back once it is back",
 });
 
 test("a lease that was yielded is regained over a restart", async () => {
-  await withLease({ pool: "one", bound: "connection", task: "yields" }, async (lease) => {
+  const options = { ...PATIENT, pool: "one", bound: "connection", task: "yields" } as const;
+  await withLease(options, async (lease) => {
     let theirs: Lease | undefined;
     const regained = lease.yielded(async () => {
-      theirs = await acquire({ pool: "one" });
+      theirs = await acquire({ ...PATIENT, pool: "one" });
     });
     await daemon.untilWaiting("yields");
     await restart();
@@ -280,6 +286,11 @@ const NONSENSE: [string, Reply[], RegExp][] = [
     [(asked) => encode({ id: asked["id"], event: "queued", position: "first" }), answers({})],
     /no usable "position"/,
   ],
+  [
+    "an error that is none",
+    [(asked) => encode({ id: asked["id"], ok: 1, error: { code: [], message: { toString: 1 } } })],
+    /^no reason given$/,
+  ],
 ];
 
 for (const [name, replies, message] of NONSENSE) {
@@ -287,12 +298,30 @@ for (const [name, replies, message] of NONSENSE) {
     const impostor = await Impostor.at(nowhere.socket, [replies]);
     const client = new Client({ socket: nowhere.socket, reconnectMs: 50, answerTimeoutMs: 5000 });
     const problem = await failure(client.acquire({ onQueued: () => {} }));
-    assert.ok(problem instanceof Unreachable, String(problem));
+    assert.ok(problem instanceof AdmissionError, String(problem));
+    assert.equal(problem instanceof Unreachable, name !== "an error that is none");
     assert.match(problem.message, message);
     await client.close();
     await impostor.close();
   });
 }
+
+plainTest("a holder whose daemon goes mad hears of it, and does not fall over", async () => {
+  const revoked = (lease: unknown, reason: unknown) =>
+    encode({ id: 1, event: "revoked", lease, reason });
+  const mad = [revoked([42], 1), revoked(7, "no"), revoked(42, { toString: 1 })];
+  const script = [answers(GRANTED), () => Buffer.concat(mad), answers({})];
+  const impostor = await Impostor.at(nowhere.socket, [script]);
+  const client = new Client({ socket: nowhere.socket });
+  const lease = await client.acquire();
+  const lost = new Promise((resolve) => lease.signal.addEventListener("abort", resolve));
+  const asked = failure(client.status());
+  await lost;
+  assert.match(lease.lost?.message ?? "", /^lease 42 ended .*: no reason given$/);
+  await client.close();
+  assert.equal((await asked).message, "the client was closed");
+  await impostor.close();
+});
 
 plainTest("a grant that can't be understood is taken back", async () => {
   const script = [[answers({ lease: 42 }), answers({ found: true })]];

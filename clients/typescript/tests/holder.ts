@@ -8,6 +8,7 @@ const options: LeaseOptions = {
   bound: bound === "connection" ? "connection" : "process",
   waitMs: waitMs === "" ? undefined : Number(waitMs),
   task: "holder",
+  reconnectMs: 30_000, // tests restart daemons on machines that are busy
   onLost: (problem) => console.log(`told: ${problem.message}`),
 };
 
