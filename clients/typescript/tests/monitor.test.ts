@@ -40,6 +40,7 @@ const PARAMS = [
 before(async () => {
   daemon.moveIn();
   await daemon.start();
+  await daemon.until(async () => (await daemon.ask("status"))["sample"] !== null);
 });
 beforeEach(() => daemon.ask("level", { set: 0 }));
 after(async () => {
