@@ -157,6 +157,7 @@ export class Session {
 
   async #connect(autostart: boolean, onClose: () => void): Promise<Connection> {
     const connection = await openOrStart(this.#options.path, autostart);
+    connection.onClose = onClose;
     connection.onRevoked = (id, reason) => {
       const lease = this.#held.get(id as number);
       if (lease === undefined) return;
@@ -169,7 +170,6 @@ export class Session {
       connection.destroy();
       throw problem;
     }
-    connection.onClose = onClose;
     return connection;
   }
 

@@ -323,6 +323,35 @@ plainTest("a holder whose daemon goes mad hears of it, and does not fall over", 
   await impostor.close();
 });
 
+plainTest("a lease is resumed by its secret before anything else is asked", async () => {
+  const told: unknown[] = [];
+  const resumed: Reply = (asked) => {
+    told.push(asked["lease"], asked["secret"]);
+    return answers({ ...GRANTED, level: 3 })(asked);
+  };
+  const script = [[answers(GRANTED)], [resumed, answers({}), answers({}), answers({})]];
+  const impostor = await Impostor.at(nowhere.socket, script);
+  const client = new Client({ socket: nowhere.socket });
+  const lease = await client.acquire();
+  while (lease.level !== 3) await client.status(); // until it was taken up
+  await client.close();
+  assert.deepEqual(told.slice(0, 2), [42, GRANTED["secret"]]);
+  assert.deepEqual(impostor.asked[1]?.slice(0, 1), ["resume"]);
+  await impostor.close();
+});
+
+plainTest("a lease that is resumed with nonsense is lost, and the holder hears why", async () => {
+  const script = [[answers(GRANTED)], [answers({ lease: 42 })]];
+  const impostor = await Impostor.at(nowhere.socket, script);
+  const client = new Client({ socket: nowhere.socket, reconnectMs: 50 });
+  const lease = await client.acquire();
+  const lost = new Promise((resolve) => lease.signal.addEventListener("abort", resolve));
+  await lost;
+  assert.match(lease.lost?.message ?? "", /^lease 42 could not be taken up again: .*no usable/);
+  await client.close();
+  await impostor.close();
+});
+
 plainTest("a grant that can't be understood is taken back", async () => {
   const script = [[answers({ lease: 42 }), answers({ found: true })]];
   const impostor = await Impostor.at(nowhere.socket, script);
