@@ -6,7 +6,7 @@ import { after, before } from "node:test";
 
 import { acquire, Client, Unreachable, withLease, type Lease } from "admission-client";
 
-import { Folder, test } from "./stage.js";
+import { failure, Folder, test } from "./stage.js";
 
 const folder = new Folder();
 before(() => {
@@ -24,13 +24,6 @@ after(async () => {
   }
   folder.remove();
 });
-
-async function failure(work: Promise<unknown>): Promise<Error> {
-  return await work.then(
-    () => assert.fail("it did not fail"),
-    (problem: Error) => problem,
-  );
-}
 
 test("without the command, that is what it says", async () => {
   const { PATH } = process.env;

@@ -21,6 +21,7 @@ import { encode } from "#frames";
 import {
   answers,
   Daemon,
+  failure,
   Folder,
   golden,
   Impostor,
@@ -40,13 +41,6 @@ after(async () => {
   await daemon.end();
   nowhere.remove();
 });
-
-async function failure(work: Promise<unknown>): Promise<Error> {
-  return await work.then(
-    () => assert.fail("it did not fail"),
-    (problem: Error) => problem,
-  );
-}
 
 async function restart(): Promise<void> {
   await daemon.kill();

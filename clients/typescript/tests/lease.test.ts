@@ -15,7 +15,7 @@ import {
   type Place,
 } from "admission-client";
 
-import { Daemon, Program, test } from "./stage.js";
+import { Daemon, failure, Program, test } from "./stage.js";
 
 const daemon = new Daemon();
 before(async () => {
@@ -44,13 +44,6 @@ function body() {
     return lease.id;
   };
   return { run, begun, end };
-}
-
-async function failure(work: Promise<unknown>): Promise<Error> {
-  return await work.then(
-    () => assert.fail("it did not fail"),
-    (problem: Error) => problem,
-  );
 }
 
 // --- holding -------------------------------------------------------------------------------------
@@ -93,6 +86,23 @@ test("three at once at capacity 2: never more than two bodies run, and all do", 
   await Promise.all(run);
   assert.equal(most, 2);
   assert.equal(first.pool, "two");
+});
+
+test("what is asked for arrives at the daemon, each under its name", async () => {
+  const client = daemon.client();
+  const asked = { pool: "many", weight: 7, task: "タスク", class: "batch", group: "g" } as const;
+  const lease = await client.acquire({ ...asked, ttlMs: 90_000, bound: "connection" });
+  const [row] = (await client.leases({ task: "タスク" })).leases;
+  const expected = { ...asked, ttl_s: 90, bound: "connection", pid: process.pid };
+  for (const [name, value] of Object.entries(expected)) assert.equal(row?.[name], value, name);
+  await lease.release();
+  const child = new Program("tests/holder.js", ["one", "process", "0"], daemon.env);
+  await child.line();
+  const theirs = await client.acquire({ pool: "many", pid: child.child.pid });
+  await child.kill();
+  await daemon.untilInUse(0, "many");
+  assert.ok((await failure(theirs.release())) instanceof LeaseLost);
+  await client.close();
 });
 
 test("fences only ever grow", async () => {

@@ -13,7 +13,7 @@ import {
 } from "admission-client";
 import { metricsOfStatus } from "#metrics";
 
-import { Daemon, emptyFolder, Folder, golden, PACKAGE, Program, test } from "./stage.js";
+import { Daemon, emptyFolder, failure, Folder, golden, PACKAGE, Program, test } from "./stage.js";
 
 const daemon = new Daemon();
 const alone = new Folder();
@@ -59,13 +59,6 @@ function checkMetrics(metrics: ResourceMetrics): void {
   assert.deepEqual(Object.keys(metrics.throttle_params), PARAMS);
   assert.match(metrics.timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
   assert.ok(Number.isInteger(metrics.memory_used_pct));
-}
-
-async function failure(work: Promise<unknown>): Promise<Error> {
-  return await work.then(
-    () => assert.fail("it did not fail"),
-    (problem: Error) => problem,
-  );
 }
 
 /** Runs this with another PATH. */

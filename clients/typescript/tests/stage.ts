@@ -1,5 +1,6 @@
 /** A daemon of a test's own, and what stands in for one. */
 
+import assert from "node:assert/strict";
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -22,6 +23,14 @@ const PYTHON = process.env["PYTHON"] || join(ROOT, ".venv", "bin", "python");
 /** A test that hangs fails, and says which. Nothing is measured by it. */
 export function test(name: string, run: () => void | Promise<void>): void {
   void nodeTest(name, { timeout: 30_000 }, run);
+}
+
+/** Why this failed, which it has to. */
+export async function failure(work: Promise<unknown>): Promise<Error> {
+  return await work.then(
+    () => assert.fail("it did not fail"),
+    (problem: Error) => problem,
+  );
 }
 
 // Bounds that nothing reaches: only a hand changes the level, whatever the machine is doing.
