@@ -10,8 +10,9 @@ PYTEST ?=
 SECONDS ?= 60
 # More options for them: `make torture OPTIONS="--plant order"`.
 OPTIONS ?=
+TYPESCRIPT := clients/typescript
 
-.PHONY: help autopilot test check format bench plants torture fuzz clean
+.PHONY: help autopilot test check check-typescript format bench plants torture fuzz clean
 
 help:
 	@echo 'make autopilot [AGENTS=5] [TASKS=file]   run a list of tasks under admission'
@@ -35,6 +36,16 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy --platform linux
 	$(BIN)/mypy --platform darwin
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory check-typescript; \
+	else echo 'Node is not on this machine: the TypeScript client is not checked'; fi
+
+check-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json
+	cd $(TYPESCRIPT) && node_modules/.bin/tsc
+
+$(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package-lock.json
+	@echo 'installing into $(TYPESCRIPT)/node_modules'
+	@cd $(TYPESCRIPT) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
@@ -54,6 +65,7 @@ fuzz: $(VENV)/installed-dev
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/build $(TYPESCRIPT)/dist
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || \

@@ -74,13 +74,23 @@ SERVICE_ALONE = ("config_file", "holders", "journal", "requests")
 LINES_MAX = 400
 
 
+# What npm and tsc put into the TypeScript client's folder.
+NOT_OURS = frozenset({"node_modules", "dist", "build"})
+
+
+def files(pattern: str, *folders: Path) -> list[Path]:
+    found = (path for folder in folders for path in folder.rglob(pattern))
+    return sorted(path for path in found if not NOT_OURS & set(path.relative_to(ROOT).parts))
+
+
 def python_files(*folders: Path) -> list[Path]:
-    return sorted(path for folder in folders for path in folder.rglob("*.py"))
+    return files("*.py", *folders)
 
 
 def everything() -> list[Path]:
-    names = ("admission", "clients", "scripts", "tests")
-    return python_files(*(ROOT / name for name in names if (ROOT / name).is_dir()))
+    names = ("admission", "clients", "examples", "scripts", "tests")
+    folders = [ROOT / name for name in names]
+    return [*python_files(*folders), *files("*.ts", *folders)]
 
 
 def named(paths: list[Path]) -> list[object]:

@@ -1,0 +1,2 @@
+/** What the snippet of the user's document takes for granted: the folder of the workspace. */
+declare const workspaceRoot: string;
