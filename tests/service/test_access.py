@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+import trio
 from trio.testing import MockClock
 
 from admission.core import events as ev
@@ -84,9 +85,9 @@ REQUESTS: list[Frame] = [
     {"op": "status"},
     {"op": "explain"},
     {"op": "watch"},
-    {"op": "orphans"},
     {"op": "level"},
 ]
+ANSWERED_LATER: list[Frame] = [{"op": "orphans"}]
 OF_A_LEASE: list[Frame] = [
     {"op": "release"},
     {"op": "renew"},
@@ -105,7 +106,20 @@ OPERATORS_ALONE: list[Frame] = [
 
 
 async def test_every_op_stands_in_the_table_of_these_tests() -> None:
-    assert {one["op"] for one in REQUESTS + OF_A_LEASE + OPERATORS_ALONE} == set(rq.OPS)
+    table = REQUESTS + ANSWERED_LATER + OF_A_LEASE + OPERATORS_ALONE
+    assert {one["op"] for one in table} == set(rq.OPS)
+
+
+@pytest.mark.parametrize("frame", ANSWERED_LATER, ids=str)
+async def test_a_member_may_ask_what_takes_a_while(
+    start: Start, autojump_clock: MockClock, frame: Frame
+) -> None:
+    stage = await start(SHARED)
+    line = member(stage, ANN)
+    asked = stage.send(line, **frame)  # type: ignore[arg-type]
+    while not line.answers(asked):  # noqa: ASYNC110 -- a thread has it
+        await trio.sleep(0.01)
+    assert line.answer(asked)["ok"] is True
 
 
 @pytest.mark.parametrize("frame", REQUESTS, ids=str)

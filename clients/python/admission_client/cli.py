@@ -107,10 +107,11 @@ def _unknown(name: str) -> str:
 
 
 def _explain(problem: AdmissionError, words: list[str]) -> None:
-    try:  # noqa: SIM105 -- contextlib is none of what `run` imports
+    try:
         print(f"admission: {problem}", file=sys.stderr)
     except OSError:
-        pass  # nobody reads it; the exit status says it too
+        # Nobody reads it; the exit status says it too, unless what is left fails again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     before_command = words[: words.index("--")] if "--" in words else words
     if "--json" in before_command:
         from admission_client.output import as_json

@@ -7,7 +7,7 @@ import type { WaitOptions } from "./lease.js";
 import { enclosingLease } from "./place.js";
 
 /** What ends a lease by itself. */
-export type Bound = "process" | "connection";
+export type Bound = "process" | "connection" | "tree";
 
 export interface AcquireOptions extends WaitOptions {
   /** Of which pool it takes units; `agents`. */
