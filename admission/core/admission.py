@@ -20,9 +20,9 @@ from math import inf
 from typing import assert_never
 
 from admission.core import events as ev
-from admission.core import restart
+from admission.core import holding, queueing, restart
 from admission.core.governor import Governor
-from admission.core.leases import Caller, Claim, Holder, Lease, Reason, State, Waiter
+from admission.core.leases import Caller, Holder, Lease, Reason, Waiter
 from admission.core.ledger import Ledger
 from admission.core.levels import Level, PoolSpec
 from admission.core.limits import Limits, refusal_of
@@ -40,7 +40,6 @@ class Admission:
         self.governor = governor
         self.limits = limits or Limits()
         self.ledger = Ledger(specs, governor.row)
-        self.journal_works = True
         steer(self.pools, governor)
         self._told_level = governor.row.level
 
@@ -52,6 +51,11 @@ class Admission:
     def level(self) -> Level:
         """The level in force."""
         return self.governor.row
+
+    @property
+    def journal_works(self) -> bool:
+        """Whether what is granted can be written down; nothing is, where it can't."""
+        return self.ledger.journal_works
 
     def needs(self, holder: Holder) -> bool:
         """Whether anything depends on this process's life."""
@@ -101,16 +105,8 @@ class Admission:
                 self._acquire(now, event)
             case ev.Cancel():
                 self._cancel(now, event)
-            case ev.Release():
-                self._release(now, event)
-            case ev.Renew():
-                self._renew(now, event)
-            case ev.Yield():
-                self._yield(event)
-            case ev.Regain():
-                self._regain(now, event)
-            case ev.Resume():
-                self._resume(event)
+            case ev.Release() | ev.Renew() | ev.Yield() | ev.Regain() | ev.Resume():
+                holding.ask(self.ledger, now, event)
             case ev.ConnectionClosed():
                 self._connection_closed(now, event.connection)
             case ev.HolderExited():
@@ -124,7 +120,7 @@ class Admission:
             case ev.Configured():
                 configure(event, self.pools, self.governor)
             case ev.JournalWorks():
-                self.journal_works = True
+                self.ledger.journal_works = True
             case ev.Restarted():
                 grace_s = self.limits.grace_s
                 restart.take_over(now, event, self.ledger, self.governor, grace_s)
@@ -141,22 +137,11 @@ class Admission:
                 reason = Reason.CONNECTION_CLOSED if gone else Reason.TTL_PASSED
                 self.ledger.end(now, one, reason)
             else:
-                self._time_out(now, one)
+                queueing.time_out(self.ledger, now, one)
         until = self.governor.by_hand_until
         if until is not None and until <= now:
             self.governor.set_auto()
             self._adopt_level()  # the event is judged by the level in force, not by the last one
-
-    def _time_out(self, now: float, waiter: Waiter) -> None:
-        pool = self.pools[waiter.claim.pool]
-        code = "timeout" if waiter.deadline_at <= now else "cancelled"
-        waited_s = waiter.due_at - waiter.queued_at
-        self.ledger.leave(
-            waiter,
-            code,
-            f"no slot within {waited_s:.3g} s: {self._why_not(pool, waiter, now)}, "
-            f'you were {pool.ordinal(waiter)}; see "admission leases"',
-        )
 
     def _sampled(self, sample: Sample) -> None:
         agents = self.pools.get(BUDGETED)
@@ -175,19 +160,8 @@ class Admission:
     def _settle(self, now: float) -> None:
         """Grants all that can be granted. Afterwards no waiter could be: no lost wake-up."""
         for pool in self.pools.values():
-            while pool.waiters and (waiter := self._grantable(pool, now)):
+            while pool.waiters and (waiter := queueing.grantable(self.ledger, pool, now)):
                 self.ledger.grant(now, pool, waiter)
-
-    def _grantable(self, pool: Pool, now: float) -> Waiter | None:
-        return pool.grantable(now) if self.journal_works else None
-
-    def _why_not(self, pool: Pool, waiter: Waiter, now: float) -> str:
-        return pool.reason(waiter, now) if self.journal_works else "the journal can't be written"
-
-    def _why_not_at_once(self, pool: Pool, newcomer: Waiter, now: float) -> str | None:
-        return (
-            pool.obstacle(newcomer, now) if self.journal_works else "the journal can't be written"
-        )
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -207,7 +181,7 @@ class Admission:
         elif refusal := refusal_of(event, pool, self.ledger, self.limits):
             self.ledger.refuse(event.caller, *refusal)
         else:
-            self._enqueue(now, pool, event.claim, event.caller, event.wait_s)
+            queueing.enqueue(self.ledger, now, event.claim, event.caller, event.wait_s)
 
     def _enclosing_lease(self, event: ev.Acquire) -> Lease | None:
         """The lease that the asking process already runs under, so it need not wait behind itself.
@@ -221,58 +195,16 @@ class Admission:
         out = {lease.claim.holder: lease for lease in leases if lease.is_out}
         return next((out[holder] for holder in event.ancestors if holder in out), None)
 
-    def _enqueue(
-        self,
-        now: float,
-        pool: Pool,
-        claim: Claim,
-        caller: Caller,
-        wait_s: float | None,
-        lease: int | None = None,
-    ) -> None:
-        deadline_at = inf if wait_s is None else now + wait_s
-        waiter = Waiter(self.ledger.last_ticket + 1, claim, caller, now, deadline_at, lease=lease)
-        if wait_s == 0 and (why := self._why_not_at_once(pool, waiter, now)):
-            self.ledger.refuse(caller, *self._no_slot_now(why))
-            return
-        self.ledger.last_ticket += 1
-        self.ledger.enqueue(waiter)
-        if self._grantable(pool, now) is not waiter:
-            # One that is granted in this very step needs no record of having waited.
-            self.ledger.persist(ev.Queued(waiter))
-
-    def _refuse_now(self, now: float, pool: Pool, waiter: Waiter) -> None:
-        self.ledger.leave(waiter, *self._no_slot_now(self._why_not(pool, waiter, now)))
-
-    def _no_slot_now(self, why: str) -> tuple[str, str]:
-        code = "timeout" if self.journal_works else "journal_unavailable"
-        return code, f'no slot now: {why}; wait for one with "--wait", or see "admission leases"'
-
     def _repeat(self, now: float, event: ev.Acquire, known: Lease | Waiter) -> None:
         """The same request again, after a broken connection: the same lease, or the same place."""
         if known.claim.holder != event.claim.holder:
             message = "this request id is another process's; use a fresh one of 16 random bytes"
             self.ledger.refuse(event.caller, "not_permitted", message)
         elif isinstance(known, Waiter):
-            self._repeat_waiter(now, event.caller, known, event.wait_s)
+            queueing.come_back(self.ledger, now, event.caller, known, event.wait_s)
         else:
             lease = self.ledger.take_up(known, event.caller)
             self.ledger.effects.append(ev.Told(event.caller, lease))
-
-    def _repeat_waiter(
-        self, now: float, caller: Caller, waiter: Waiter, wait_s: float | None
-    ) -> None:
-        if waiter.caller is not None:
-            message = "the same request was made again and is answered there"
-            self.ledger.refuse(waiter.caller, "cancelled", message)
-        deadline_at = inf if wait_s is None else now + wait_s
-        back = replace(
-            waiter, caller=caller, deadline_at=deadline_at, away_until=inf, keeps_place=False
-        )
-        self.ledger.replace_waiter(waiter, back)
-        pool = self.pools[back.claim.pool]
-        if wait_s == 0 and self._grantable(pool, now) is not back:
-            self._refuse_now(now, pool, back)
 
     def _cancel(self, now: float, event: ev.Cancel) -> None:
         """Whatever became of the request, it holds nothing afterwards: also if it was granted."""
@@ -284,70 +216,6 @@ class Admission:
             elif self.ledger.waiter(one.ticket):
                 self.ledger.leave(one, "cancelled", "the request was cancelled")
         self.ledger.effects.append(ev.Done(event.caller, found=bool(found)))
-
-    def _release(self, now: float, event: ev.Release) -> None:
-        lease = self._found(event.caller, event.lease)
-        if lease is None:
-            return
-        own = lease.caller is not None and lease.caller.connection == event.caller.connection
-        is_own = own or lease.claim.holder in event.ancestors
-        self.ledger.end(now, lease, Reason.RELEASED if is_own else Reason.REVOKED)
-        self.ledger.effects.append(ev.Done(event.caller))
-
-    def _renew(self, now: float, event: ev.Renew) -> None:
-        lease = self._found(event.caller, event.lease)
-        if lease is None:
-            return
-        if lease.claim.ttl_s is not None:
-            lease = replace(lease, expires_at=now + lease.claim.ttl_s)
-            self.ledger.put_lease(lease)
-            self.ledger.persist(ev.Renewed(lease.id, lease.expires_at))
-        self.ledger.effects.append(ev.Told(event.caller, lease))
-
-    def _yield(self, event: ev.Yield) -> None:
-        lease = self._found(event.caller, event.lease)
-        if lease is None:
-            return
-        if lease.is_out:
-            lease = self.pools[lease.claim.pool].move(lease, State.YIELDED)
-            self.ledger.persist(ev.Yielded(lease.id))
-        # One that waits to regain its units has thought better of it.
-        self.ledger.drop_regain(lease, "cancelled", "the lease was yielded again")
-        self.ledger.effects.append(ev.Told(event.caller, lease))
-
-    def _regain(self, now: float, event: ev.Regain) -> None:
-        lease = self._found(event.caller, event.lease)
-        if lease is None:
-            return
-        if lease.is_out:
-            self.ledger.effects.append(ev.Told(event.caller, lease))
-        elif waiter := self.ledger.regaining(lease):
-            self._repeat_waiter(now, event.caller, waiter, event.wait_s)
-        else:
-            # The request id stays the lease's: two answers under one id would not be "once".
-            claim = replace(lease.claim, request=None)
-            pool = self.pools[claim.pool]
-            self._enqueue(now, pool, claim, event.caller, event.wait_s, lease.id)
-
-    def _resume(self, event: ev.Resume) -> None:
-        lease = self._found(event.caller, event.lease)
-        if lease is None:
-            return
-        if lease.claim.secret != event.secret:
-            message = f"lease {lease.id} has another secret; only its holder can take it up again"
-            self.ledger.refuse(event.caller, "not_permitted", message)
-            return
-        lease = self.ledger.take_up(lease, event.caller)
-        self.ledger.effects.append(ev.Told(event.caller, lease))
-
-    def _found(self, caller: Caller, number: int) -> Lease | None:
-        lease = self.ledger.lease(number)
-        if lease is None:
-            message = (
-                f'there is no lease {number}: it has ended, or never was; see "admission leases"'
-            )
-            self.ledger.refuse(caller, "unknown_lease", message)
-        return lease
 
     def _set_level(self, now: float, event: ev.SetLevel) -> None:
         if event.level is None:
@@ -385,9 +253,9 @@ class Admission:
 
     def _take_back(self, now: float, records: tuple[ev.Record, ...]) -> None:
         """Undoes grants that could not be written; nobody was told of them."""
-        self.journal_works = False
+        self.ledger.journal_works = False
         for record in reversed(records):
             if isinstance(record, ev.Promise):
                 waiter = self.ledger.take_back(record)
                 if waiter.deadline_at <= now:
-                    self._refuse_now(now, self.pools[waiter.claim.pool], waiter)
+                    queueing.refuse_now(self.ledger, now, waiter)

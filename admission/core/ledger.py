@@ -43,6 +43,7 @@ class Ledger:
         self.granted = 0
         self.ended = 0
         self.effects: list[ev.Effect] = []
+        self.journal_works = True
         # Which leases and waiters a holder, connection, caller or request id has. An index, made
         # of nothing that the tables don't say.
         self._keys: dict[Hashable, set[Key]] = {}

@@ -147,9 +147,9 @@ WHAT_ENDS = (
     ),
     bug(
         "a renewed ttl is ignored",
-        "admission.py",
-        "            self.ledger.put_lease(lease)\n            self.ledger.persist(ev.Renewed(",
-        "            self.ledger.persist(ev.Renewed(",
+        "holding.py",
+        "        ledger.put_lease(lease)\n        ledger.persist(ev.Renewed(",
+        "        ledger.persist(ev.Renewed(",
     ),
     bug(
         "the time before a renewal ends the lease all the same",
@@ -185,10 +185,9 @@ WHO_COMES_BACK = (
     bug(
         "a place is lost when the request is repeated",
         "admission.py",
-        "            self._repeat_waiter(now, event.caller, known, event.wait_s)\n",
+        "            queueing.come_back(self.ledger, now, event.caller, known, event.wait_s)\n",
         '            self.ledger.leave(known, "cancelled", "it was asked again")\n'
-        "            pool = self.pools[known.claim.pool]\n"
-        "            self._enqueue(now, pool, known.claim, event.caller, event.wait_s)\n",
+        "            queueing.enqueue(self.ledger, now, known.claim, event.caller, event.wait_s)\n",
     ),
     bug(
         "a place is lost when the connection breaks",
@@ -216,11 +215,11 @@ WHO_COMES_BACK = (
     ),
     bug(
         "a lease is regained without waiting",
-        "admission.py",
-        "        if lease.is_out:\n            self.ledger.effects.append(ev.Told(",
-        "        if not lease.is_out:\n"
-        "            lease = self.pools[lease.claim.pool].move(lease, State.HELD)\n"
-        "        if lease.is_out:\n            self.ledger.effects.append(ev.Told(",
+        "holding.py",
+        "    if lease.is_out:\n        ledger.effects.append(ev.Told(",
+        "    if not lease.is_out:\n"
+        "        lease = ledger.pools[lease.claim.pool].move(lease, State.HELD)\n"
+        "    if lease.is_out:\n        ledger.effects.append(ev.Told(",
     ),
     bug(
         "who yielded waits behind newcomers",
@@ -296,9 +295,9 @@ WHAT_SURVIVES = (
     ),
     bug(
         "a lease is granted that nobody could write down",
-        "admission.py",
-        "        return pool.grantable(now) if self.journal_works else None\n",
-        "        return pool.grantable(now)\n",
+        "queueing.py",
+        "    return pool.grantable(now) if ledger.journal_works else None\n",
+        "    return pool.grantable(now)\n",
     ),
     bug(
         "what could not be written is ended all the same",

@@ -1,0 +1,99 @@
+"""The way into the queue, back to one's place there, and out of it without a grant.
+
+Nothing is granted while the journal can't be written, so whoever asks why hears of that first.
+"""
+
+from dataclasses import replace
+from math import inf
+
+from admission.core import events as ev
+from admission.core.leases import Caller, Claim, Waiter
+from admission.core.ledger import Ledger
+from admission.core.pool import Pool
+
+UNWRITABLE = "the journal can't be written"
+
+
+def grantable(ledger: Ledger, pool: Pool, now: float) -> Waiter | None:
+    """The waiter that is to be granted now, if any."""
+    return pool.grantable(now) if ledger.journal_works else None
+
+
+def why_not(ledger: Ledger, pool: Pool, waiter: Waiter, now: float) -> str:
+    """Why this waiter is not granted, in words."""
+    return pool.reason(waiter, now) if ledger.journal_works else UNWRITABLE
+
+
+def enqueue(
+    ledger: Ledger,
+    now: float,
+    claim: Claim,
+    caller: Caller,
+    wait_s: float | None,
+    lease: int | None = None,
+) -> None:
+    """A new waiter at its place; or a refusal, if it would have to wait and does not want to.
+
+    Args:
+        ledger: to whose queue it goes.
+        now: seconds on the clock of the events.
+        claim: what it asks for.
+        caller: who is answered.
+        wait_s: None for ever, 0 now or not at all.
+        lease: the yielded lease whose units it asks for again.
+    """
+    pool = ledger.pools[claim.pool]
+    deadline_at = inf if wait_s is None else now + wait_s
+    waiter = Waiter(ledger.last_ticket + 1, claim, caller, now, deadline_at, lease=lease)
+    if wait_s == 0 and (why := _why_not_at_once(ledger, pool, waiter, now)):
+        ledger.refuse(caller, *_no_slot_now(ledger, why))
+        return
+    ledger.last_ticket += 1
+    ledger.enqueue(waiter)
+    if grantable(ledger, pool, now) is not waiter:
+        # One that is granted in this very step needs no record of having waited.
+        ledger.persist(ev.Queued(waiter))
+
+
+def _why_not_at_once(ledger: Ledger, pool: Pool, newcomer: Waiter, now: float) -> str | None:
+    return pool.obstacle(newcomer, now) if ledger.journal_works else UNWRITABLE
+
+
+def refuse_now(ledger: Ledger, now: float, waiter: Waiter) -> None:
+    """It leaves, as it is not granted and does not want to wait."""
+    why = why_not(ledger, ledger.pools[waiter.claim.pool], waiter, now)
+    ledger.leave(waiter, *_no_slot_now(ledger, why))
+
+
+def _no_slot_now(ledger: Ledger, why: str) -> tuple[str, str]:
+    code = "timeout" if ledger.journal_works else "journal_unavailable"
+    return code, f'no slot now: {why}; wait for one with "--wait", or see "admission leases"'
+
+
+def come_back(
+    ledger: Ledger, now: float, caller: Caller, waiter: Waiter, wait_s: float | None
+) -> None:
+    """The same request again: the same place, and the answer goes to who asked last."""
+    if waiter.caller is not None:
+        message = "the same request was made again and is answered there"
+        ledger.refuse(waiter.caller, "cancelled", message)
+    deadline_at = inf if wait_s is None else now + wait_s
+    back = replace(
+        waiter, caller=caller, deadline_at=deadline_at, away_until=inf, keeps_place=False
+    )
+    ledger.replace_waiter(waiter, back)
+    if wait_s == 0 and grantable(ledger, ledger.pools[back.claim.pool], now) is not back:
+        refuse_now(ledger, now, back)
+
+
+def time_out(ledger: Ledger, now: float, waiter: Waiter) -> None:
+    """Its deadline has passed, or it was away for too long."""
+    pool = ledger.pools[waiter.claim.pool]
+    code = "timeout" if waiter.deadline_at <= now else "cancelled"
+    waited_s = waiter.due_at - waiter.queued_at
+    ledger.leave(
+        waiter,
+        code,
+        f"no slot within {waited_s:.3g} s: {why_not(ledger, pool, waiter, now)}, "
+        f'you were {pool.ordinal(waiter)}; see "admission leases"',
+    )
