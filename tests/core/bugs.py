@@ -203,9 +203,9 @@ WHO_COMES_BACK = (
     ),
     bug(
         "the environment alone shares a lease",
-        "admission.py",
-        "        return next((out[holder] for holder in event.ancestors if holder in out), None)\n",
-        "        return next(iter(out.values()), None)\n",
+        "nesting.py",
+        "    return next((out[holder] for holder in event.ancestors if holder in out), None)\n",
+        "    return next(iter(out.values()), None)\n",
     ),
     bug(
         "a yielded lease is still counted",
@@ -362,4 +362,44 @@ WHAT_MEMORY_ALLOWS = (
     ),
 )
 
-BUGS = (*WHO_IS_SERVED, *WHAT_ENDS, *WHO_COMES_BACK, *WHAT_SURVIVES, *WHAT_MEMORY_ALLOWS)
+WHO_RUNS_UNDER_WHOM = (
+    bug(
+        "a lease of its own is the one above",
+        "nesting.py",
+        "    if event.parent is None or event.is_new:\n",
+        "    if event.parent is None:\n",
+    ),
+    bug(
+        "what runs under a whole pool waits for more of it",
+        "nesting.py",
+        "    if held + weight > most:\n",
+        "    if weight > most:\n",
+    ),
+    bug(
+        "an agent is waited for within an operation",
+        "nesting.py",
+        "        if above[inner]:\n",
+        "        if False:\n",
+    ),
+    bug(
+        "an operation is not waited for within an agent",
+        "nesting.py",
+        "    for inner in order[order.index(name) + 1 :]:\n",
+        "    for inner in order[: order.index(name)]:\n",
+    ),
+    bug(
+        "a yielded lease above is in the way",
+        "nesting.py",
+        "    return lease.is_out and lease.claim.holder",
+        "    return lease.claim.holder",
+    ),
+)
+
+BUGS = (
+    *WHO_RUNS_UNDER_WHOM,
+    *WHO_IS_SERVED,
+    *WHAT_ENDS,
+    *WHO_COMES_BACK,
+    *WHAT_SURVIVES,
+    *WHAT_MEMORY_ALLOWS,
+)

@@ -78,6 +78,7 @@ class Interleavings(RuleBasedStateMachine):
         wait_s=WAIT_S,
         is_repeatable=st.booleans(),
         above=st.none() | st.none() | st.lists(WHO, min_size=1, max_size=3),
+        is_new=st.booleans(),
     )
     def acquire(
         self,
@@ -90,6 +91,7 @@ class Interleavings(RuleBasedStateMachine):
         wait_s: float | None,
         is_repeatable: bool,
         above: list[int] | None,
+        is_new: bool,
     ) -> None:
         number = len(self.claims)
         claim = Claim(
@@ -107,7 +109,7 @@ class Interleavings(RuleBasedStateMachine):
         self.asked.append(caller)
         parent = None if above is None else 1
         holders = tuple(self.clients[one].holder for one in above or ())
-        self.feed(ev.Acquire(caller, claim, wait_s, parent, holders))
+        self.feed(ev.Acquire(caller, claim, wait_s, parent, holders, is_new))
 
     @rule(who=WHO, ttl_s=st.sampled_from([None, None, 3.0]))
     def acquire_plainly(self, who: int, ttl_s: float | None) -> None:

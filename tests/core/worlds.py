@@ -208,10 +208,11 @@ class World:
         connection: int | None = None,
         parent: int | None = None,
         above: tuple[Holder, ...] = (),
+        is_new: bool = False,
     ) -> Caller:
         """Asks for a lease; the connection is the holder's, named by its PID, if none is given."""
         caller = self.caller(claim.holder.pid if connection is None else connection)
-        self.feed(now, ev.Acquire(caller, claim, wait_s, parent, above))
+        self.feed(now, ev.Acquire(caller, claim, wait_s, parent, above, is_new))
         return caller
 
     def cancel(self, now: float, asked: Caller) -> ev.Answer:

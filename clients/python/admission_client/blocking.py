@@ -86,7 +86,8 @@ class Client:
         is taken up again.
 
         Args:
-            fields: of the request; `granted.claim_fields` makes them.
+            fields: of the request; `granted.claim_fields` makes them. A `request` among them takes
+                the place of a random one.
             wait_s: at most so many seconds; None for ever, 0 now or not at all.
             on_wait: told of the place in the queue.
 
@@ -94,7 +95,7 @@ class Client:
             NoSlot: nothing was free within the wait.
             AdmissionError: it was refused, or no daemon could be had.
         """
-        once = {**fields, "request": os.urandom(16)}
+        once = {"request": os.urandom(16), **fields}
         give_up_at = None if wait_s is None else time.monotonic() + wait_s
         try:
             while True:

@@ -67,6 +67,9 @@ class Options:
     results: str | None = None
     logs: str | None = None
     lease_fd: int | None = None
+    nested: str = "share"
+    agent: str | None = None
+    operations: str | None = None
     memory_used_pct: float | None = None
     cpu_used_pct: float | None = None
     min_memory_bytes: int | None = None

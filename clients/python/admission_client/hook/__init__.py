@@ -1,4 +1,4 @@
-"""`admission hook`: what an agent calls at its events, so that it is admitted without being changed.
+"""`admission hook`: what an agent calls at its events, so that it is admitted as it is.
 
 Exit status 2 means "no" to an agent, whatever the event; so nothing but a refusal ends with it.
 """
@@ -9,8 +9,9 @@ import sys
 from admission.protocol import AdmissionError, BadRequest
 from admission_client.durations import parse_duration
 from admission_client.hook.operations import BUILT_IN, read_patterns
-from admission_client.hook.payload import Payload, parse as parse_payload
-from admission_client.hook.steps import AGENTS, step_for
+from admission_client.hook.payload import Payload
+from admission_client.hook.payload import parse as parse_payload
+from admission_client.hook.steps import AGENTS, Step, step_for
 from admission_client.options import SOCKET, Option, Options, parse, take_no_words
 
 SETTINGS = ("install", "uninstall", "status")
@@ -57,7 +58,7 @@ def hook(words: list[str]) -> int:
     if words and words[0] in SETTINGS:
         from admission_client.hook import settings  # late: an agent does not come this way
 
-        return settings.command(words[0], words[1:])
+        return settings.change(words[0], words[1:])
     try:
         options = parse(words, HOOK, "hook [options]", ABOUT)
         take_no_words("hook", options)
@@ -71,7 +72,7 @@ def hook(words: list[str]) -> int:
     return 0 if step is None else _carry_out(agent, payload, step, options)
 
 
-def _carry_out(agent: str, payload: Payload, step: object, options: Options) -> int:
+def _carry_out(agent: str, payload: Payload, step: Step, options: Options) -> int:
     from admission_client.hook.leases import carry_out  # late: most events need no lease
 
     answer = carry_out(agent, payload, step, options)

@@ -11,7 +11,6 @@ from hashlib import sha256
 
 from admission.protocol import LABEL_CHARS_MAX, REQUEST_BYTES, AdmissionError, Frame, NoSlot
 from admission_client.blocking import Client
-from admission_client.durations import said
 from admission_client.granted import claim_fields
 from admission_client.hook.answers import GO_ON, Answer, only_said, refusal
 from admission_client.hook.caller import Process, caller, is_headless
@@ -19,6 +18,10 @@ from admission_client.hook.payload import Payload
 from admission_client.hook.steps import OPERATION, SESSION, SUBAGENT, TURN, Step
 from admission_client.hook.subagents import Subagents, change
 from admission_client.options import Options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Less than the agents' own limits, which are 30 s for a prompt, 60 s and more for the rest.
 WAIT_S = {"UserPromptSubmit": 25.0}
@@ -42,14 +45,10 @@ class Call:
         parts = (self.agent, self.payload.session, str(self.process.pid), self.process.started, key)
         return sha256("\0".join(parts).encode(errors="replace")).digest()[:REQUEST_BYTES]
 
-    def change(self, act: "Callable[[Subagents], str]") -> str:
+    def change(self, act: "Callable[[Subagents], str | None]") -> str:
         """A step of what is known of this session's subagents."""
-        return change(os.path.join(_state_folder(), self.request("state").hex()), act)
-
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
+        forget_old(folder := _state_folder(), time.time())
+        return change(os.path.join(folder, self.request("state").hex()), act)
 
 
 def carry_out(agent: str, payload: Payload, step: Step, options: Options) -> Answer:
@@ -64,13 +63,13 @@ def carry_out(agent: str, payload: Payload, step: Step, options: Options) -> Ans
         if step.does == "give":
             _give(call, step)
         else:
-            call.change(lambda known: known.began(step.agent, step.use) or "")
+            call.change(lambda known: known.began(step.agent, step.use))
     except (AdmissionError, OSError) as problem:
         return only_said(str(problem))
     return GO_ON
 
 
-# --- taking -----------------------------------------------------------------------------------------
+# --- taking ---------------------------------------------------------------------------------------
 
 
 def _take(call: Call, step: Step) -> Answer:
@@ -78,7 +77,7 @@ def _take(call: Call, step: Step) -> Answer:
     if key is None:
         return GO_ON
     if step.kind == SUBAGENT and not step.agent:
-        call.change(lambda known: known.take(step.use) or "")
+        call.change(lambda known: known.take(step.use))
     try:
         _acquire(call, step, key)
     except AdmissionError as problem:
@@ -87,7 +86,7 @@ def _take(call: Call, step: Step) -> Answer:
         if not step.can_refuse:
             return only_said(str(problem))
         if step.kind == SUBAGENT:
-            call.change(lambda known: known.drop(step.use) or "")
+            call.change(lambda known: known.drop(step.use))
         return refusal(call.agent, call.payload.event, step, _why(problem))
     return GO_ON
 
@@ -133,7 +132,7 @@ def _why(problem: AdmissionError) -> str:
     return f"Admission can't be asked ({problem}), and without it nothing is started"
 
 
-# --- giving back ------------------------------------------------------------------------------------
+# --- giving back ----------------------------------------------------------------------------------
 
 
 def _give(call: Call, step: Step) -> None:
@@ -152,11 +151,17 @@ def _give(call: Call, step: Step) -> None:
 def _forget(call: Call) -> list[str]:
     """The keys of the session's subagents, of which nothing is known from now on."""
     held: list[str] = []
-    call.change(lambda known: held.extend(known.held) or known.held.clear() or "")
+
+    def act(known: Subagents) -> str:
+        held.extend(known.held)
+        known.held.clear()
+        return ""
+
+    call.change(act)
     return [f"{SUBAGENT} {use}" for use in held]
 
 
-# --- what is known between two calls ----------------------------------------------------------------
+# --- what is known between two calls --------------------------------------------------------------
 
 
 def _state_folder() -> str:

@@ -62,7 +62,7 @@ def parse(data: bytes) -> Payload:
     """
     text = data.decode(errors="replace").strip(SPACE + "\ufeff")
     try:
-        found, end = _json.make_scanner(_Rules())(text, 0)
+        found, end = _json.make_scanner(_Rules())(text, 0)  # type: ignore[arg-type]
     except (StopIteration, ValueError, RecursionError):
         found, end = None, 0
     if not isinstance(found, dict) or end != len(text):

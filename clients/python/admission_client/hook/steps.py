@@ -91,7 +91,8 @@ def _session(agent: str, payload: Payload) -> Step | None:
             return Step("give", TURN) if payload.text("notification_type") == IDLE else None
         case "SessionEnd":
             return Step("give", SESSION)
-    return None
+        case _:
+            return None
 
 
 def _before_tool(payload: Payload, operations: list[list[str]]) -> Step | None:
@@ -144,4 +145,5 @@ def _gemini(payload: Payload, operations: list[list[str]]) -> Step | None:
             return Step("give", OPERATION, use=command)
         case "SessionEnd":
             return Step("give", SESSION)
-    return None
+        case _:
+            return None

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STATE_BYTES_MAX = 60_000
-ENDED_KEPT = 500
+# So many ids of some 40 characters fit the file.
+ENDED_KEPT = 300
+PARTS = ("held", "ended", "unleased", "lent")
 
 
 class Subagents:
     """`held`: the calls that took a lease, oldest first, each with the subagent it led to, or "".
-    `ended`: the subagents that are over, and `unleased` those that began without a lease.
+    `ended`: the subagents that are over, and `unleased` those that began without a lease. `lent`:
+    the calls whose lease was given back for another subagent than theirs, which then has to give
+    back the other's.
     """
 
     def __init__(
@@ -29,10 +33,12 @@ class Subagents:
         held: dict[str, str] | None = None,
         ended: list[str] | None = None,
         unleased: list[str] | None = None,
+        lent: list[str] | None = None,
     ) -> None:
         self.held = held or {}
         self.ended = ended or []
         self.unleased = unleased or []
+        self.lent = lent or []
 
     def take(self, use: str) -> None:
         """A lease is asked for under this name."""
@@ -54,7 +60,7 @@ class Subagents:
 
     def over(self, agent: str = "", use: str = "") -> str:
         """A subagent has ended: the name under which a lease is to be given back; "" for none."""
-        agent = agent or self.held.get(use, "")
+        agent = agent or self._evict(use)
         if agent in self.ended:
             return ""
         if agent:
@@ -64,17 +70,30 @@ class Subagents:
             return ""
         by_agent = (taken for taken, who in self.held.items() if agent and who == agent)
         mine = next(by_agent, "") or (use if use in self.held else "")
-        if agent and not mine and not use:
+        if not mine and (agent or use in self.lent):
             mine = self._oldest_unbound()
+        self.lent = [lent for lent in self.lent if lent != use]
+        if mine and mine != use:
+            self.lent = [*self.lent, mine][-ENDED_KEPT:]
         self.held.pop(mine, None)
         return mine
+
+    def _evict(self, use: str) -> str:
+        """The subagent that led to this call, after any that was only put down to it was put
+        down to another; "" where there is none.
+        """
+        agent, other = self.held.get(use, ""), self._oldest_unbound()
+        if not agent or not other:
+            return agent
+        self.held[use], self.held[other] = "", agent
+        return ""
 
     def _oldest_unbound(self) -> str:
         return next((use for use, who in self.held.items() if not who), "")
 
 
-def change(path: str, act: "Callable[[Subagents], str]") -> str:
-    """One step of the machine in this file, alone; what `act` returns.
+def change(path: str, act: "Callable[[Subagents], str | None]") -> str:
+    """One step of the machine in this file, alone; what `act` returns, or "".
 
     What can't be read counts as nothing: leases that are forgotten by it end with the agent.
     """
@@ -83,8 +102,8 @@ def change(path: str, act: "Callable[[Subagents], str]") -> str:
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         state = _read(file)
-        answer = act(state)
-        data = encode({"held": state.held, "ended": state.ended, "unleased": state.unleased})
+        answer = act(state) or ""
+        data = encode({name: getattr(state, name) for name in PARTS})
         os.ftruncate(file, 0)
         os.pwrite(file, data, 0)
         return answer
@@ -95,9 +114,9 @@ def change(path: str, act: "Callable[[Subagents], str]") -> str:
 def _read(file: int) -> Subagents:
     try:
         found = Frames().feed(os.pread(file, STATE_BYTES_MAX + 4, 0))[0]
-        held, ended, unleased = found["held"], found["ended"], found["unleased"]
+        held, *lists = [found[name] for name in PARTS]
     except (AdmissionError, IndexError, KeyError):  # torn, empty, or of another version
         return Subagents()
-    if isinstance(held, dict) and isinstance(ended, list) and isinstance(unleased, list):
-        return Subagents(held, ended, unleased)
+    if isinstance(held, dict) and all(isinstance(one, list) for one in lists):
+        return Subagents(held, *lists)  # type: ignore[arg-type]
     return Subagents()
