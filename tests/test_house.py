@@ -60,6 +60,8 @@ CLIENT_FILE_MAY = {
         "admission.service.history",
         "admission.simulation",
     },
+    # Who stands above a hook, where there is no /proc.
+    "caller.py": {"psutil"},
     # `admission history` reads the file itself, and draws the bounds of the configuration.
     "history.py": {"admission.service.config", "admission.service.history"},
     "measure.py": {"admission.service.once"},  # `throttle` and `guard` need no daemon

@@ -25,7 +25,7 @@ from admission_client.blocking import (
     RECONNECT_S,
 )
 from admission_client.dialogue import Dialogue, Disconnected, nobody_answers, stuck
-from admission_client.granted import Lease, claim_fields, enclosing_lease
+from admission_client.granted import Lease, claim_fields, parent_lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ async def lease(
         group=group,
         ttl_s=ttl,
         bound=bound,
-        parent=enclosing_lease(),
+        parent=parent_lease(),
     )
     async with Client(socket, autostart=True) as client:
         granted = await client.acquire(fields, wait)

@@ -16,7 +16,7 @@ from admission.protocol import (
     socket_path,
 )
 from admission_client.dialogue import Dialogue, Disconnected, nobody_answers, stuck
-from admission_client.granted import Lease, claim_fields, enclosing_lease
+from admission_client.granted import Lease, claim_fields, parent_lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ class lease:
             group=group,
             ttl_s=ttl,
             bound=bound,
-            parent=enclosing_lease(),
+            parent=parent_lease(),
         )
         self._wait_s = wait
         self._client = Client(socket, autostart=True)

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from admission.protocol import LABEL_CHARS_MAX, REQUEST_BYTES, AdmissionError, Frame, NoSlot
 from admission_client.blocking import Client
-from admission_client.granted import claim_fields
+from admission_client.granted import claim_fields, enclosing_lease
 from admission_client.hook.answers import GO_ON, Answer, only_said, refusal
 from admission_client.hook.caller import Process, caller, is_headless
 from admission_client.hook.payload import Payload
@@ -115,10 +115,18 @@ def _acquire(call: Call, step: Step, key: str) -> None:
         pid=call.process.pid,
     )
     if step.kind in (SESSION, TURN):
-        fields["nested"] = "above"  # an agent that runs below another shares its slot
+        fields |= _enclosing()
     request: Frame = {"request": call.request(key)}
     with Client(call.options.socket, autostart=True) as client:
         client.acquire(fields | request, wait_s)
+
+
+def _enclosing() -> Frame:
+    """An agent shares the lease that it was started under, and below another agent, that one's;
+    but of its own leases, none stands for another.
+    """
+    lease = enclosing_lease()
+    return {"parent": 1, "nested": "above"} if lease is None else {"parent": lease}
 
 
 def _label(text: str) -> str:
