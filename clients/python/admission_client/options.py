@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CLASSES = ("critical", "normal", "batch")
+AGENTS = ("claude", "codex", "gemini")
 
 
 class WrongUsage(BadRequest):
@@ -70,6 +71,8 @@ class Options:
     nested: str = "share"
     agent: str | None = None
     operations: str | None = None
+    is_project: bool = False
+    dry_run: bool = False
     memory_used_pct: float | None = None
     cpu_used_pct: float | None = None
     min_memory_bytes: int | None = None
@@ -95,6 +98,13 @@ def parse_class(written: str) -> str:
     if written in CLASSES:
         return written
     raise ValueError(f'"{written}" is no class; write {", ".join(CLASSES)}')
+
+
+def parse_agent(written: str) -> str:
+    """The name of an agent that has hooks."""
+    if written in AGENTS:
+        return written
+    raise ValueError(f'"{written}" has no hooks that we know; write {", ".join(AGENTS)}')
 
 
 def parse_count(written: str) -> int:
@@ -129,6 +139,13 @@ def take_no_words(command: str, options: Options) -> None:
 
 SOCKET = Option("--socket", "socket", "the daemon's socket", "PATH")
 JSON = Option("--json", "json", "print JSON")
+AGENT = Option("--agent", "agent", "claude, codex or gemini", "NAME", parse_agent)
+OPERATIONS = Option(
+    "--operations",
+    "operations",
+    'how heavy commands begin, with commas: "make, npm test"; "none" for none',
+    "LIST",
+)
 QUIET = Option("-q --quiet", "quiet", "say nothing while waiting")
 POOL = Option("--pool", "pool", "the pool to take units of (agents)", "NAME")
 CLAIM = (

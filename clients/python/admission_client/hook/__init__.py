@@ -11,27 +11,21 @@ from admission_client.durations import parse_duration
 from admission_client.hook.operations import BUILT_IN, read_patterns
 from admission_client.hook.payload import Payload
 from admission_client.hook.payload import parse as parse_payload
-from admission_client.hook.steps import AGENTS, Step, step_for
-from admission_client.options import SOCKET, Option, Options, parse, take_no_words
+from admission_client.hook.steps import Step, step_for
+from admission_client.options import (
+    AGENT,
+    OPERATIONS,
+    SOCKET,
+    Option,
+    Options,
+    parse,
+    take_no_words,
+)
 
 SETTINGS = ("install", "uninstall", "status")
 GEMINI_EVENTS = ("BeforeAgent", "AfterAgent", "BeforeTool", "AfterTool", "BeforeModel")
 
 
-def parse_agent(written: str) -> str:
-    """The name of an agent that hooks are for."""
-    if written in AGENTS:
-        return written
-    raise ValueError(f'"{written}" has no hooks that we know; write {", ".join(AGENTS)}')
-
-
-AGENT = Option("--agent", "agent", "claude, codex or gemini", "NAME", parse_agent)
-OPERATIONS = Option(
-    "--operations",
-    "operations",
-    'how heavy commands begin, with commas: "make, npm test"; "none" for none',
-    "LIST",
-)
 HOOK = (
     AGENT,
     OPERATIONS,

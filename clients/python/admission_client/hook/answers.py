@@ -26,7 +26,7 @@ def refusal(agent: str, event: str, step: Step, why: str) -> Answer:
     """The agent may not do this now.
 
     Args:
-        agent: one of `steps.AGENTS`.
+        agent: one of `options.AGENTS`.
         event: the event's name.
         step: what was to be taken; it can be refused.
         why: one sentence, without its full stop.

@@ -7,8 +7,6 @@ a few steps that all of them share.
 from admission_client.hook.operations import is_operation
 from admission_client.hook.payload import Payload
 
-AGENTS = ("claude", "codex", "gemini")
-
 TURN = "turn"
 SUBAGENT = "subagent"
 OPERATION = "operation"
@@ -61,7 +59,7 @@ def step_for(agent: str, payload: Payload, operations: list[list[str]]) -> Step 
     """What this event calls for; None where it calls for nothing.
 
     Args:
-        agent: one of `AGENTS`.
+        agent: one of `options.AGENTS`.
         payload: the event.
         operations: the commands that count as heavy; see `hook.operations`.
     """
