@@ -2,14 +2,12 @@
 
 A frame is a 4-byte big-endian length (1 to 65,536) and one msgpack map with string keys. Both
 halves use this module and nothing else of each other. A client imports it on its way to an exec,
-so it imports msgpack and `os`, and no more.
+so it imports `os`, and msgpack when it first has something to say: a hook mostly has not.
 
 The vocabulary of requests and replies is docs/design.md, "On the socket".
 """
 
 import os
-
-import msgpack
 
 VERSION = 1
 FRAME_BYTES_MAX = 65_536
@@ -113,6 +111,8 @@ def encode(message: Frame) -> bytes:
     Raises:
         BadRequest: the message is too large for a frame, or holds what msgpack can't carry.
     """
+    import msgpack  # late: see the module
+
     try:
         body: bytes = msgpack.packb(message)
     except (OverflowError, ValueError, TypeError) as problem:
@@ -131,6 +131,8 @@ def decode(body: bytes | bytearray | memoryview) -> Frame:
     Raises:
         BadFrame: it is not msgpack, not a map with string keys, or nested too deeply.
     """
+    import msgpack  # late: see the module
+
     try:
         message = msgpack.unpackb(body, strict_map_key=False)
     # msgpack raises its own errors, ValueError, UnicodeDecodeError, RecursionError and, for

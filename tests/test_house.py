@@ -61,6 +61,8 @@ CLIENT_FILE_MAY = {
         "admission.service.history",
         "admission.simulation",
     },
+    # Who stands above a hook, where there is no /proc.
+    "caller.py": {"psutil"},
     # `admission history` reads the file itself, and draws the bounds of the configuration.
     "history.py": {"admission.service.config", "admission.service.history"},
     "doctor.py": {"admission.service.checkup"},  # what is checked needs no daemon

@@ -26,6 +26,7 @@ from admission.core.leases import Bound, Caller, Holder, Lease, Reason, Waiter
 from admission.core.ledger import Ledger
 from admission.core.levels import Level, PoolSpec
 from admission.core.limits import Limits, refusal_of
+from admission.core.nesting import deadlock, enclosing_lease
 from admission.core.pool import Pool
 from admission.core.sample import Sample
 from admission.core.steering import BUDGETED, STEERING, configure, steer
@@ -180,24 +181,14 @@ class Admission:
             asked = "".join(char if char.isprintable() else "?" for char in claim.pool)
             message = f'there is no pool "{asked}"; the pools are {names}'
             self.ledger.refuse(event.caller, "unknown_pool", message)
-        elif shared := self._enclosing_lease(event):
+        elif shared := enclosing_lease(event, pool):
             self.ledger.effects.append(ev.Told(event.caller, shared, shared=True))
         elif refusal := refusal_of(event, pool, self.ledger, self.limits):
             self.ledger.refuse(event.caller, *refusal)
+        elif why := deadlock(event, self.pools):
+            self.ledger.refuse(event.caller, "would_deadlock", why)
         else:
             queueing.enqueue(self.ledger, now, claim, event.caller, event.wait_s)
-
-    def _enclosing_lease(self, event: ev.Acquire) -> Lease | None:
-        """The lease that the asking process already runs under, so it need not wait behind itself.
-
-        `parent`, from the environment, only says that there is one, perhaps of another pool. What
-        counts is who holds it: the asking process, or one that stands above it.
-        """
-        if event.parent is None:
-            return None
-        leases = self.pools[event.claim.pool].leases.values()
-        out = {one: lease for lease in leases if lease.is_out for one in lease.holders}
-        return next((out[holder] for holder in event.ancestors if holder in out), None)
 
     def _repeat(self, now: float, event: ev.Acquire, known: Lease | Waiter) -> None:
         """The same request again, after a broken connection: the same lease, or the same place."""

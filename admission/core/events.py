@@ -20,7 +20,9 @@ class Acquire:
     """A request for a lease. `wait_s`: None for ever, 0 now or not at all.
 
     `parent` is a lease that the asking process says it runs under; it shares the lease of this
-    pool whose holder stands among `ancestors`, itself and those above it, nearest first.
+    pool whose holder stands among `ancestors`, itself and those above it, nearest first; unless
+    it `is_new`, a lease of its own. Under which it stands is looked at all the same, as it may
+    wait for its own end.
     """
 
     caller: Caller
@@ -28,6 +30,7 @@ class Acquire:
     wait_s: float | None = None
     parent: int | None = None
     ancestors: tuple[Holder, ...] = ()
+    is_new: bool = False
 
 
 @value

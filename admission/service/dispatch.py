@@ -134,8 +134,21 @@ def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acqui
         secret=secrets.token_bytes(SECRET_BYTES),
         uid=uid,
     )
-    above = ancestors(line.peer.holder.pid) if request.parent is not None else ()
-    return ev.Acquire(caller, claim, request.wait_s, request.parent, above)
+    is_new = request.nested == "new"
+    above = _enclosing(line, claim.holder, request)
+    return ev.Acquire(caller, claim, request.wait_s, request.parent, above, is_new)
+
+
+def _enclosing(line: Line, holder: Holder, request: rq.AcquireRequest) -> tuple[Holder, ...]:
+    """Whose leases the asking process may run under: itself and those above; or only those above
+    the holder, which may have others for other work of its own.
+    """
+    if request.parent is None and request.nested == "share":
+        return ()
+    line_up = ancestors(line.peer.holder.pid)
+    if request.nested == "above" and holder in line_up:
+        return line_up[line_up.index(holder) + 1 :]
+    return line_up
 
 
 def _holder(line: Line, pid: int | None) -> tuple[Holder, int]:

@@ -43,6 +43,7 @@ class AcquireRequest(Request):
     wait_s: Seconds | None = None
     request: RequestId | None = None
     parent: Number | None = None
+    nested: Literal["share", "above", "new"] = "share"
 
 
 class CancelRequest(Request):

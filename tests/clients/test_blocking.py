@@ -14,6 +14,11 @@ from admission_client.granted import claim_fields
 from tests.clients.daemons import Daemon
 from tests.clients.fronts import Holder, holding
 
+HEAVY = {
+    "anyio", "argparse", "asyncio", "dataclasses", "enum", "json", "msgspec", "psutil", "re",
+    "selectors", "socket", "subprocess", "threading", "trio", "typing",
+}  # fmt: skip
+
 
 def run_python(program: str, *words: str) -> str:
     """What a program of its own prints; fails where it fails."""
@@ -116,10 +121,18 @@ os.kill(os.getpid(), 9)
 def test_importing_it_imports_nothing_heavy() -> None:
     loaded = run_python("import sys, admission_client; print(*sys.modules)").split()
     already = run_python("import sys; print(*sys.modules)").split()
-    heavy = {"anyio", "argparse", "asyncio", "enum", "json", "msgspec", "psutil", "re", "socket"}
-    heavy |= {"dataclasses", "selectors", "subprocess", "threading", "trio", "typing"}
+    assert sorted(HEAVY & {*loaded} - {*already}) == []
+
+
+def test_a_lease_imports_msgpack_and_nothing_heavy(daemon: Daemon) -> None:
+    program = (
+        "import sys; from admission_client import lease\n"
+        "with lease(socket=sys.argv[1]): print(*sys.modules)"
+    )
+    loaded = run_python(program, daemon.path).split()
+    already = run_python("import sys; print(*sys.modules)").split()
     assert "msgpack" in loaded
-    assert sorted(heavy & {*loaded} - {*already}) == []
+    assert sorted(HEAVY & {*loaded} - {*already}) == []
 
 
 def test_who_is_not_let_in_is_told_why_even_if_it_can_not_send(

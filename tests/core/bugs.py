@@ -4,6 +4,7 @@
 `before` stands exactly once in its file. A new rule in the core comes with a bug here.
 """
 
+from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
 from tests.core.bugs_of_trees import WHAT_A_HOLDER_LEAVES
 from tests.core.planting import Bug, Edit, bug
 
@@ -195,12 +196,6 @@ WHO_COMES_BACK = (
         "    if mine < limits.waiters_max:\n",
     ),
     bug(
-        "the environment alone shares a lease",
-        "admission.py",
-        "        return next((out[holder] for holder in event.ancestors if holder in out), None)\n",
-        "        return next(iter(out.values()), None)\n",
-    ),
-    bug(
         "a yielded lease is still counted",
         "pool.py",
         IN_USE,
@@ -356,6 +351,7 @@ WHAT_MEMORY_ALLOWS = (
 )
 
 BUGS = (
+    *WHO_RUNS_UNDER_WHOM,
     *WHO_IS_SERVED,
     *WHAT_ENDS,
     *WHO_COMES_BACK,

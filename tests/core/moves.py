@@ -24,10 +24,12 @@ class Ask:
     wait_s: float | None = None
     parent: int | None = None
     above: tuple[Holder, ...] = ()
+    is_new: bool = False
 
     def event(self, id: int) -> ev.Acquire:
         caller = Caller(self.connection, id)
-        return ev.Acquire(caller, self.claim, self.wait_s, self.parent, self.above)
+        parent, above = self.parent, self.above
+        return ev.Acquire(caller, self.claim, self.wait_s, parent, above, self.is_new)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,21 +93,44 @@ def _acquire(books: Books, now: float, event: ev.Acquire) -> None:
         books.chains.append([ev.Refused(caller, "impossible", "")])
     elif _is_crowded(books, caller.connection, claim.uid):
         books.chains.append([ev.Refused(caller, "queue_full", "")])
+    elif _would_wait_for_itself(books, event):
+        books.chains.append([ev.Refused(caller, "would_deadlock", "")])
     else:
         _arrive(books, now, claim, caller, event.wait_s)
 
 
 def _enclosing(books: Books, event: ev.Acquire) -> Lease | None:
     """The lease of the nearest process above that has one out; of several, its newest."""
-    if event.parent is None:
+    if event.parent is None or event.is_new:
         return None
     newest_first = sorted(books.leases.values(), key=lambda lease: -lease.id)
     for holder in event.ancestors:
         for lease in newest_first:
             is_there = holder in depends_on(lease) and lease.claim.pool == event.claim.pool
-            if is_there and is_out(lease):
+            if is_there and is_out(lease) and lease.id <= event.parent:
                 return lease
     return None
+
+
+def _would_wait_for_itself(books: Books, event: ev.Acquire) -> bool:
+    """Whether what it waits for is held by those who wait for it: of its own pool, or of one that
+    is to be taken after it.
+    """
+    if event.wait_s == 0 or (event.parent is None and not event.is_new):
+        return False
+    newest = inf if event.parent is None else event.parent
+    above = [
+        one.claim
+        for one in books.leases.values()
+        if is_out(one) and one.id <= newest and {*depends_on(one)} & {*event.ancestors}
+    ]
+    names = list(books.specs)
+    place = names.index(event.claim.pool)
+    if any(names.index(claim.pool) > place for claim in above):
+        return True
+    mine = sum(claim.weight for claim in above if claim.pool == event.claim.pool)
+    most = max(books.specs[event.claim.pool].capacity)
+    return mine + event.claim.weight > most
 
 
 def _is_crowded(books: Books, connection: int, uid: int) -> bool:

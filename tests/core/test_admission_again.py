@@ -188,7 +188,7 @@ def test_of_two_leases_above_the_nearer_one_is_shared() -> None:
     world = World(agents(2))
     world.acquire(0.0, Claim(ANN, bound=Bound.PROCESS))
     near = world.acquire(0.0, Claim(BEN, bound=Bound.PROCESS))
-    inner = world.acquire(1.0, Claim(CAT), parent=1, above=(CAT, BEN, ANN))
+    inner = world.acquire(1.0, Claim(CAT), parent=world.lease(near).id, above=(CAT, BEN, ANN))
     assert world.lease(inner).id == world.lease(near).id
 
 

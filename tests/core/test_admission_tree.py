@@ -4,7 +4,7 @@ import pytest
 
 from admission.core import events as ev
 from admission.core.leases import Bound, Claim, Lease, Reason, State
-from tests.core.worlds import ANN, BEN, CAT, KID, LATER_KID, World, agents
+from tests.core.worlds import ANN, BEN, CAT, KID, LAST_LEASE, LATER_KID, World, agents
 
 
 def tree(**fields: object) -> Claim:
@@ -133,7 +133,7 @@ def test_a_waiter_whose_holder_exits_leaves_the_queue() -> None:
 
 def test_a_child_shares_the_lease_that_was_left_to_it() -> None:
     world = left_behind()
-    asked = world.acquire(2.0, Claim(KID), wait_s=0, parent=1, above=(KID,))
+    asked = world.acquire(2.0, Claim(KID), wait_s=0, parent=LAST_LEASE, above=(KID,))
     told = world.answer(asked)
     assert isinstance(told, ev.Told)
     assert (told.lease.id, told.shared) == (1, True)

@@ -17,7 +17,7 @@ from admission.core.limits import Limits
 from tests.core import moves as mv
 from tests.core.moves import TICK_S, Ask, Asks, Move, Moves
 from tests.core.snapshots import copy_of, fingerprint
-from tests.core.worlds import ANN, ANN_AGAIN, BEN, CAT, KID, World, agents
+from tests.core.worlds import ANN, ANN_AGAIN, BEN, CAT, KID, LAST_LEASE, World, agents, spec
 
 FIRST, SECOND, THIRD, LAST = (replace(row, delay_ms=0) for row in LEVELS)
 UNSPACED: Levels = (FIRST, SECOND, THIRD, LAST)
@@ -28,18 +28,20 @@ class SmallWorld:
     """What there is and what can happen.
 
     `states`: how many there are at least, so that a walk that goes nowhere is noticed.
+    `inner`: pools to be taken within the first.
     `is_killed`: the daemon may die between any two effects, and another takes over.
     """
 
     name: str
     states: int
-    capacity: PoolSpec
+    pool: PoolSpec
     asks: Asks
     verbs: tuple[Callable[[World, Asks], Moves], ...]
     levels: Levels = UNSPACED
     budget: Budget | None = None
     grace_s: float = 2 * TICK_S
     is_killed: bool = False
+    inner: tuple[PoolSpec, ...] = ()
 
 
 # Ann's process, another that got her PID, a small request behind a large one, a second lease.
@@ -74,10 +76,25 @@ SHARING = SmallWorld(
     agents(2, 2, 1, 1),
     (
         Ask(Claim(ANN, task="a", weight=2), 1),
-        Ask(Claim(BEN, task="below a"), 2, parent=1, above=(BEN, ANN)),
+        Ask(Claim(BEN, task="below a"), 2, parent=LAST_LEASE, above=(BEN, ANN)),
         Ask(Claim(CAT, task="c"), 3),
     ),
     (mv.acquire, mv.cancel, mv.release, mv.give_back, mv.regain, mv.set_level),
+)
+
+# Two pools, taken in the right order and in the wrong one, shared and not.
+NESTING = SmallWorld(
+    "nesting",
+    300,
+    agents(2, 2, 1, 1),
+    (
+        Ask(Claim(ANN, task="a"), 1),
+        Ask(Claim(BEN, task="own"), 2, parent=LAST_LEASE, above=(BEN, ANN), is_new=True),
+        Ask(Claim(BEN, task="within", pool="operations"), 3, parent=2, above=(BEN, ANN)),
+        Ask(Claim(CAT, task="inside out"), 4, parent=LAST_LEASE, above=(CAT, BEN)),
+    ),
+    (mv.acquire, mv.release, mv.give_back, mv.regain, mv.end_process, mv.set_level),
+    inner=(spec("operations", 1),),
 )
 
 # Deadlines, grants kept apart, a level that ends by itself, and a daemon that looks too late.
@@ -149,7 +166,7 @@ TREE_SHARED = SmallWorld(
     agents(2),
     (
         Ask(Claim(ANN, task="a", bound=Bound.TREE), 1),
-        Ask(Claim(KID, task="below a"), 2, parent=1, above=(KID, ANN)),
+        Ask(Claim(KID, task="below a"), 2, parent=LAST_LEASE, above=(KID, ANN)),
     ),
     (
         *(mv.acquire, mv.release_below, mv.give_back, mv.regain),
@@ -246,6 +263,7 @@ WORLDS = (
     QUEUE,
     CLASSES,
     SHARING,
+    NESTING,
     TIME,
     BUDGET,
     BUDGET_YIELDED,
@@ -316,7 +334,7 @@ def _after(
 def walk(small: SmallWorld) -> int:
     """Visits every state of a small world, and gives their number."""
     limits = Limits(grace_s=small.grace_s)
-    start = World(small.capacity, levels=small.levels, limits=limits, budget=small.budget)
+    start = World(small.pool, *small.inner, levels=small.levels, limits=limits, budget=small.budget)
     seen = {fingerprint(start)}
     to_visit = deque([(start, Story())])
     while to_visit:

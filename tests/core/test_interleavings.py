@@ -17,7 +17,7 @@ from admission.core.leases import Bound, Caller, Claim, Class, Holder, Lease, St
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
 from admission.core.sample import Sample
-from tests.core.worlds import World, spec
+from tests.core.worlds import LAST_LEASE, World, spec
 
 SMALLER, CAPACITY, LARGER = (2, 2, 1, 1), (3, 2, 2, 1), (5, 1, 1, 1)
 WHO = st.integers(0, 3)
@@ -78,6 +78,7 @@ class Interleavings(RuleBasedStateMachine):
         wait_s=WAIT_S,
         is_repeatable=st.booleans(),
         above=st.none() | st.none() | st.lists(WHO, min_size=1, max_size=3),
+        is_new=st.booleans(),
     )
     def acquire(
         self,
@@ -90,6 +91,7 @@ class Interleavings(RuleBasedStateMachine):
         wait_s: float | None,
         is_repeatable: bool,
         above: list[int] | None,
+        is_new: bool,
     ) -> None:
         number = len(self.claims)
         claim = Claim(
@@ -105,9 +107,9 @@ class Interleavings(RuleBasedStateMachine):
         caller = self.caller(who)
         self.claims.append(claim)
         self.asked.append(caller)
-        parent = None if above is None else 1
+        parent = None if above is None else 3 if weight > 1 else LAST_LEASE
         holders = tuple(self.clients[one].holder for one in above or ())
-        self.feed(ev.Acquire(caller, claim, wait_s, parent, holders))
+        self.feed(ev.Acquire(caller, claim, wait_s, parent, holders, is_new))
 
     @rule(who=WHO, ttl_s=st.sampled_from([None, None, 3.0]))
     def acquire_plainly(self, who: int, ttl_s: float | None) -> None:

@@ -29,6 +29,10 @@ KID, LATER_KID = KIDS = (Holder(201, 1), Holder(202, 1))
 ANN_AGAIN = Holder(101, 2)
 
 
+# As the environment has it where whichever lease there is, is meant.
+LAST_LEASE = 2**63 - 1
+
+
 def agents(*capacity: int) -> PoolSpec:
     return spec("agents", *capacity)
 
@@ -265,10 +269,11 @@ class World:
         connection: int | None = None,
         parent: int | None = None,
         above: tuple[Holder, ...] = (),
+        is_new: bool = False,
     ) -> Caller:
         """Asks for a lease; the connection is the holder's, named by its PID, if none is given."""
         caller = self.caller(claim.holder.pid if connection is None else connection)
-        self.feed(now, ev.Acquire(caller, claim, wait_s, parent, above))
+        self.feed(now, ev.Acquire(caller, claim, wait_s, parent, above, is_new))
         return caller
 
     def cancel(self, now: float, asked: Caller) -> ev.Answer:

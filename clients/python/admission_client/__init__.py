@@ -8,20 +8,19 @@
 `admission_client.aio` has the same for trio and asyncio.
 """
 
-from admission.protocol import (
-    AdmissionError,
-    BadRequest,
-    LeaseLost,
-    NoSlot,
-    NotPermitted,
-    Unavailable,
-    Unreachable,
-)
-from admission_client.blocking import Client
-from admission_client.granted import Lease, Params
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from admission.protocol import (
+        AdmissionError,
+        BadRequest,
+        LeaseLost,
+        NoSlot,
+        NotPermitted,
+        Unavailable,
+        Unreachable,
+    )
+    from admission_client.blocking import Client
+    from admission_client.granted import Lease, Params
     from admission_client.leasing import lease
     from admission_client.monitor import ResourceMonitor
 
@@ -41,16 +40,25 @@ __all__ = [
 ]
 
 
+# Where each of them lives, but for the errors, which are the protocol's.
+_HOMES = {
+    "Client": "blocking",
+    "Lease": "granted",
+    "Params": "granted",
+    "ResourceMonitor": "monitor",
+    "lease": "leasing",
+}
+
+
 def __getattr__(name: str) -> object:
-    """What is imported when it is first asked for: `admission run` comes through here, and has no
-    use for it.
+    """What is asked for, when it is first asked for: the commands come through here on their way,
+    and each has use for little of it.
     """
-    if name == "lease":
-        from admission_client.leasing import lease
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return lease
-    if name == "ResourceMonitor":
-        from admission_client.monitor import ResourceMonitor
-
-        return ResourceMonitor
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = f"admission_client.{_HOMES[name]}" if name in _HOMES else "admission.protocol"
+    found = getattr(import_module(home), name)
+    globals()[name] = found
+    return found

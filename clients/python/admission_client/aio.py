@@ -34,7 +34,7 @@ from admission_client.dialogue import (
     pauses_s,
     stuck,
 )
-from admission_client.granted import Lease, claim_fields, enclosing_lease
+from admission_client.granted import Lease, claim_fields, parent_lease
 from admission_client.leasing import Tenure
 
 TYPE_CHECKING = False
@@ -296,7 +296,7 @@ async def lease(
         group=group,
         ttl_s=ttl,
         bound=bound,
-        parent=enclosing_lease(),
+        parent=parent_lease(),
     )
     is_kept = on_lost is not None or cancel_on_lost or bound == "connection"
     async with Client(socket, autostart=True) as client:

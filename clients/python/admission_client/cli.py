@@ -16,6 +16,7 @@ COMMANDS = (
     ("acquire", "hold", "acquire", "take a lease for a script, and print its id"),
     ("release", "hold", "release", "give leases back"),
     ("renew", "hold", "renew", "start the ttl of leases anew"),
+    ("hook", "hook", "hook", "answer an agent's hook, or have it ask: install, uninstall, status"),
     ("autopilot", "autopilot", "autopilot", "run a list of tasks, some at a time, under admission"),
     ("leases", "look", "leases", "who holds what, and who waits"),
     ("status", "look", "status", "the throttle level, why, and how full the pools are"),

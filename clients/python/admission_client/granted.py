@@ -10,6 +10,10 @@ from admission.protocol import Frame, Unreachable
 
 # What a command that runs under a lease finds in its environment.
 LEASE_VARIABLE = "ADMISSION_LEASE"
+# Says that there is one, whichever it is.
+ANY_LEASE = 2**63 - 1
+# Agents set these for what they run.
+AGENT_VARIABLES = ("CLAUDECODE", "CLAUDE_PID", "CODEX_SANDBOX", "GEMINI_CLI", "GEMINI_SESSION_ID")
 
 
 class Params:
@@ -95,6 +99,15 @@ def enclosing_lease() -> int | None:
     written = os.environ.get(LEASE_VARIABLE, "")
     is_number = written.isascii() and written.isdigit() and len(written) < 19
     return int(written) or None if is_number else None
+
+
+def parent_lease() -> int | None:
+    """What to ask with, so that a process shares the lease that it runs under; None where it runs
+    under none. Below an agent that was admitted by its hooks, the environment has no lease, but
+    names the agent; the daemon goes by ancestry in any case.
+    """
+    is_below_agent = any(name in os.environ for name in AGENT_VARIABLES)
+    return enclosing_lease() or (ANY_LEASE if is_below_agent else None)
 
 
 def claim_fields(

@@ -6,7 +6,14 @@ import sys
 from admission.protocol import LABEL_CHARS_MAX, BadRequest, Frame, Unreachable, socket_path
 from admission_client.blocking import Client
 from admission_client.durations import said
-from admission_client.granted import Lease, claim_fields, enclosing_lease, number, whole
+from admission_client.granted import (
+    Lease,
+    claim_fields,
+    enclosing_lease,
+    number,
+    parent_lease,
+    whole,
+)
 from admission_client.options import (
     CLAIM,
     JSON,
@@ -95,7 +102,7 @@ def run(words: list[str]) -> int:
         return program
     try:
         options.task = options.task or _label(options.words[0])
-        lease = _acquire(options, _fields(options, None, enclosing_lease()))
+        lease = _acquire(options, _fields(options, None, parent_lease()))
         os.environ.update(lease.environment())
         # What runs below asks the same daemon, and can be told to be its.
         os.environ["ADMISSION_SOCKET"] = socket_path(options.socket)
@@ -198,7 +205,7 @@ def acquire(words: list[str]) -> int:
     )
     take_no_words("acquire", options)
     # Another process is not necessarily one that runs under our lease.
-    parent = enclosing_lease() if options.pid is None else None
+    parent = parent_lease() if options.pid is None else None
     lease = _acquire(options, _fields(options, options.pid or os.getppid(), parent))
     print_reply(lease.reply, str(lease.id), options)
     return 0

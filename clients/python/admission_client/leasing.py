@@ -4,7 +4,7 @@ import os
 
 from admission.protocol import REQUEST_BYTES, AdmissionError, Frame, LeaseLost
 from admission_client.blocking import Client
-from admission_client.granted import Lease, claim_fields, enclosing_lease, text
+from admission_client.granted import Lease, claim_fields, parent_lease, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class lease:
             group=group,
             ttl_s=ttl,
             bound=bound,
-            parent=enclosing_lease(),
+            parent=parent_lease(),
         )
         self._wait_s = wait
         self._on_lost = on_lost

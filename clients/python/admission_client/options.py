@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CLASSES = ("critical", "normal", "batch")
 HOLDS = ("process", "tree", "connection")
+AGENTS = ("claude", "codex", "gemini")
 
 
 class WrongUsage(BadRequest):
@@ -69,6 +70,11 @@ class Options:
     results: str | None = None
     logs: str | None = None
     lease_fd: int | None = None
+    nested: str = "share"
+    agent: str | None = None
+    operations: str | None = None
+    is_project: bool = False
+    dry_run: bool = False
     memory_used_pct: float | None = None
     cpu_used_pct: float | None = None
     min_memory_bytes: int | None = None
@@ -117,6 +123,13 @@ def parse_hold_of_another(written: str) -> str:
     return written
 
 
+def parse_agent(written: str) -> str:
+    """The name of an agent that has hooks."""
+    if written in AGENTS:
+        return written
+    raise ValueError(f'"{written}" has no hooks that we know; write {", ".join(AGENTS)}')
+
+
 def parse_count(written: str) -> int:
     """A whole number from 1 up."""
     if written.isascii() and written.isdigit() and int(written) > 0:
@@ -149,6 +162,13 @@ def take_no_words(command: str, options: Options) -> None:
 
 SOCKET = Option("--socket", "socket", "the daemon's socket", "PATH")
 JSON = Option("--json", "json", "print JSON")
+AGENT = Option("--agent", "agent", "claude, codex or gemini", "NAME", parse_agent)
+OPERATIONS = Option(
+    "--operations",
+    "operations",
+    'how heavy commands begin, with commas: "make, npm test"; "none" for none',
+    "LIST",
+)
 QUIET = Option("-q --quiet", "quiet", "say nothing while waiting")
 POOL = Option("--pool", "pool", "the pool to take units of (agents)", "NAME")
 CLAIM = (
