@@ -66,9 +66,9 @@ WHAT_A_HOLDER_LEAVES = (
     ),
     bug(
         "a child waits behind the lease that its parent left it",
-        "admission.py",
-        "for lease in leases if lease.is_out for one in lease.holders}",
-        "for lease in leases if lease.is_out for one in [lease.claim.holder]}",
+        "nesting.py",
+        "for lease in meant for holder in lease.holders}",
+        "for lease in meant for holder in [lease.claim.holder]}",
     ),
     bug(
         "a child revokes what it gives back",
