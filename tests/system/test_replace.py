@@ -61,6 +61,8 @@ def _resumer(stage: Stage) -> "Iterator[subprocess.Popen[str]]":
 
 
 def _first_to_end(processes: "list[subprocess.Popen[bytes]]") -> "subprocess.Popen[bytes]":
+    if sys.platform != "linux":
+        raise NotImplementedError
     pidfds = [os.pidfd_open(one.pid) for one in processes]
     select.select(pidfds, [], [])
     for pidfd in pidfds:

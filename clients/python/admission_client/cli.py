@@ -28,6 +28,7 @@ COMMANDS = (
     ("guard", "measure", "guard", "whether the machine is fit to start agents"),
     ("reload", "steer", "reload", "have the daemon read its configuration anew"),
     ("serve", "steer", "serve", "the daemon"),
+    ("service", "service", "service", "have systemd or launchd start the daemon"),
 )
 # What a shell shows of a program that ends by SIGPIPE.
 EXIT_BROKEN_PIPE = 141

@@ -82,6 +82,7 @@ class Options:
     quiet: bool = False
     detach: bool = False
     replace: bool = False
+    dry_run: bool = False
     force: bool = False
     words: list[str]
 
