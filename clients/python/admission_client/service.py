@@ -198,8 +198,9 @@ def _status_lines(found: Frame, said: Frame | None) -> list[str]:
     ]
     lines.append(f"socket: {found['socket']}")
     if said is not None:
-        whose = "the service" if said.get("pid") == found["pid"] else "not the service"
-        lines.append(f"process {said.get('pid')} answers, version {said.get('server')}: {whose}")
+        whose = ": the service" if said.get("pid") == found["pid"] else ": not the service"
+        whose = whose if found["problem"] is None else ""
+        lines.append(f"process {said.get('pid')} answers, version {said.get('server')}{whose}")
     elif found["listens"]:
         lines.append("systemd listens there, and starts the daemon when somebody connects")
     else:
