@@ -110,14 +110,27 @@ class Stage:
         env: dict[str, str] | None = None,
     ) -> "subprocess.Popen[bytes]":
         """Starts `admission WORDS …` in a session of its own."""
+        return self.start(*COMMAND, *words, stdin=stdin, stdout=stdout, stderr=stderr, env=env)
+
+    def start(
+        self,
+        *command: str,
+        stdin: int = subprocess.PIPE,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+        env: dict[str, str] | None = None,
+        pass_fds: tuple[int, ...] = (),
+    ) -> "subprocess.Popen[bytes]":
+        """Starts any command in a session of its own; it is killed when the test ends."""
         process = subprocess.Popen(
-            [*COMMAND, *words],
+            command,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             env=self.env | (env or {}),
             cwd=self.folder,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         self._started.append(process)
         return process
