@@ -1,6 +1,5 @@
 """Signals that come before anybody listens to them wait; none is lost, and none comes too late."""
 
-import os
 import signal
 from collections.abc import Iterator
 from types import FrameType
@@ -25,19 +24,19 @@ def came() -> Iterator[list[int]]:
 
 def test_one_that_is_held_comes_when_it_is_let_through(came: list[int]) -> None:
     with signals.held():
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         assert came == []
         with signals.let_through():
             assert came == [signal.SIGTERM]
-        os.kill(os.getpid(), signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
         assert came == [signal.SIGTERM]
     assert came == [signal.SIGTERM, signal.SIGHUP]
 
 
 def test_what_has_been_done_need_not_be_asked_for_again(came: list[int]) -> None:
     with signals.held():
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         signals.forget()
     assert came == []
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
     assert came == [signal.SIGTERM], "the handler is as it was"
