@@ -57,9 +57,14 @@ class Unreachable(AdmissionError):
 
 
 class Unavailable(AdmissionError):
-    """The daemon is there and can't serve this now."""
+    """What is there can't serve this now."""
 
-    codes = ("journal_unavailable", "shutting_down", "too_many_connections")
+    codes = (
+        "journal_unavailable",
+        "shutting_down",
+        "too_many_connections",
+        "no_service_manager",
+    )
 
 
 class NoSlot(AdmissionError):

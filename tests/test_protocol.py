@@ -216,6 +216,7 @@ STATUSES = {
     "journal_unavailable": 69,
     "shutting_down": 69,
     "too_many_connections": 69,
+    "no_service_manager": 69,
     "timeout": 75,
     "queue_full": 75,
     "cancelled": 75,

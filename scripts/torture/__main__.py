@@ -19,7 +19,7 @@ from random import SystemRandom
 from scripts.torture.conductor import Conductor, Plan
 from scripts.torture.plants import PLANTS
 from scripts.torture.report import as_map, verdict
-from scripts.torture.stage import staged
+from scripts.torture.stage import Broken, staged
 
 ACTORS = 32
 ROUND_S = 12.0
@@ -30,6 +30,9 @@ SHOWN = 10
 
 def main() -> int:
     options = _options()
+    if sys.platform != "linux":
+        print("torture: who loses its parent is found by prctl, which is Linux's", file=sys.stderr)
+        return 1
     plan = Plan(options.seconds, options.kills, options.seed, options.actors, options.round_seconds)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
@@ -38,6 +41,9 @@ def main() -> int:
             conductor = Conductor(stage, plan)
             conductor.run()
             report = as_map(plan, options.plant, conductor, stage.book.read())
+    except Broken as problem:
+        print(f"torture: {problem}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("torture: interrupted", file=sys.stderr)
         return 130

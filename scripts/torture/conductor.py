@@ -16,7 +16,7 @@ from scripts.torture.judge import Violation, judge
 from scripts.torture.records import now_s
 from scripts.torture.rest import check_rest
 from scripts.torture.stage import RULES, Keeper, Stage
-from scripts.torture.wire import Gone, Line, request
+from scripts.torture.wire import Confused, Gone, Line, request
 
 ROUND_MIN_S = 2.0
 # In this part of each round nobody touches the daemon: it must not be a restart that heals.
@@ -65,12 +65,11 @@ class Conductor:
     def run(self) -> None:
         """Until the time is up, so many daemons are killed, or something was found."""
         ends_at = now_s() + self._plan.seconds
-        self._await_daemon()
-        change_level(self._stage, 0)
+        self._settle_at_level_0()
         while not self.violations and now_s() < ends_at and not self._has_killed_enough():
             self._storm(min(self._plan.round_s, max(ROUND_MIN_S, ends_at - now_s())))
             self._calm_down()
-            check_rest(self._stage)
+            self._look_around()
             self.rounds += 1
             self._say()
             self.violations = judge(self._stage.book.read(), RULES)
@@ -113,8 +112,7 @@ class Conductor:
         os.kill(self._hand, signal.SIGTERM)
         while self._hand:
             self._tick()
-        self._await_daemon()
-        change_level(self._stage, 0)
+        self._settle_at_level_0()
         overdue_at = now_s() + CALM_S
         while self._living and now_s() < overdue_at:
             self._tick()
@@ -124,9 +122,19 @@ class Conductor:
         while self._living:
             self._tick()
 
-    def _await_daemon(self) -> None:
-        while not self.keeper.is_serving:
-            self._tick()
+    def _settle_at_level_0(self) -> None:
+        while True:
+            while not self.keeper.is_serving:
+                self._tick()
+            if change_level(self._stage, 0):
+                return
+            self._tick()  # it ended by itself, which is noted, and another one comes
+
+    def _look_around(self) -> None:
+        try:
+            check_rest(self._stage)
+        except (Gone, Confused) as problem:
+            self._stage.book.note("failed", what=f"at rest: {problem!r}")
 
     def _tick(self) -> None:
         self._reap()

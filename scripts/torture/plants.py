@@ -4,11 +4,11 @@ Each bug is a patch of the running daemon, and nothing of it is in the product.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 
 from admission.core import events as ev
-from admission.core import restart
+from admission.core import queueing, restart
 from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Caller, Holder, Lease, Waiter
@@ -78,17 +78,17 @@ def serve_out_of_order() -> None:
 
 def forget_a_waiter() -> None:
     """One in four that comes back to its place after a restart is not heard, and is dropped."""
-    honest = Admission._repeat_waiter
+    honest = queueing.come_back
 
-    def repeat_waiter(
-        self: Admission, now: float, caller: Caller, waiter: Waiter, wait_s: float | None
+    def come_back(
+        ledger: Ledger, now: float, caller: Caller, waiter: Waiter, wait_s: float | None
     ) -> None:
         if waiter.keeps_place and waiter.ticket % 4 == 0:
-            self.ledger.leave(waiter, "cancelled", "a planted bug")
+            ledger.leave(waiter, "cancelled", "a planted bug")
         else:
-            honest(self, now, caller, waiter, wait_s)
+            honest(ledger, now, caller, waiter, wait_s)
 
-    Admission._repeat_waiter = repeat_waiter  # type: ignore[method-assign]
+    queueing.come_back = come_back
 
 
 def grant_twice() -> None:
@@ -123,8 +123,9 @@ def drop_connection_leases() -> None:
     """What is bound to a connection does not outlive the daemon."""
     honest = restart._adopt_lease
 
-    def adopt(ledger: Ledger, lease: Lease, back_by: float) -> None:
-        honest(ledger, lease, back_by if lease.claim.bound is Bound.PROCESS else back_by - 10.0)
+    def adopt(ledger: Ledger, lease: Lease, living: Set[Holder], back_by: float) -> None:
+        is_bound = lease.claim.bound is Bound.CONNECTION
+        honest(ledger, lease, living, back_by - 10.0 if is_bound else back_by)
 
     restart._adopt_lease = adopt
 

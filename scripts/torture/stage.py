@@ -49,6 +49,13 @@ FAILED = 70
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 # A daemon that does not serve for so long never will.
 START_S = 60.0
+# So many that end by themselves are no accident.
+FAILURES_MAX = 5
+LOG_CHARS_SHOWN = 2000
+
+
+class Broken(Exception):
+    """There is nothing to be tortured."""
 
 
 class Stage:
@@ -126,6 +133,9 @@ class Stage:
             return who == str(pid)
         return False
 
+    def last_words(self) -> str:
+        return self.log.read_text(errors="replace")[-LOG_CHARS_SHOWN:] if self.log.exists() else ""
+
     def tracebacks(self) -> list[str]:
         """What the daemons and the commands should not have said."""
         found: list[str] = []
@@ -183,6 +193,7 @@ class Keeper:
         self._is_stopped = False
         self._due_at = 0.0
         self._started_at = 0.0
+        self._failures = 0
         self.pid = 0
 
     @property
@@ -203,8 +214,7 @@ class Keeper:
         if pid in self._leaving:
             self._leaving.remove(pid)
         elif pid == self.pid:
-            what = f"the daemon ended by itself, with {os.waitstatus_to_exitcode(status)}"
-            self._stage.book.note("failed", what=what)
+            self._fail(f"the daemon ended by itself, with {os.waitstatus_to_exitcode(status)}")
         else:
             return False
         if pid == self.pid:
@@ -228,8 +238,7 @@ class Keeper:
         elif 0 < self._due_at <= now and self.is_wild:
             self._end("killed while it starts", signal.SIGKILL)
         elif now > self._started_at + START_S:
-            what = f"the daemon does not serve after {START_S:g} s"
-            self._stage.book.note("failed", what=what)
+            self._fail(f"the daemon does not serve after {START_S:g} s")
             self._end("given up", signal.SIGKILL)
 
     def _act(self, now: float) -> None:
@@ -265,6 +274,12 @@ class Keeper:
         self._is_serving = False
         self._due_at = 0.0
         # Another one is started once this one is reaped: see `ended`.
+
+    def _fail(self, what: str) -> None:
+        self._stage.book.note("failed", what=what)
+        self._failures += 1
+        if self._failures > FAILURES_MAX:
+            raise Broken(f"{what}, again and again: {self._stage.last_words()}")
 
     def _note(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1

@@ -121,8 +121,9 @@ class Stage:
         stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
         env: dict[str, str] | None = None,
+        pass_fds: tuple[int, ...] = (),
     ) -> "subprocess.Popen[bytes]":
-        """Starts any program in a session of its own."""
+        """Starts any command in a session of its own; it is killed when the test ends."""
         process = subprocess.Popen(
             line,
             stdin=stdin,
@@ -131,6 +132,7 @@ class Stage:
             env=self.env | (env or {}),
             cwd=self.folder,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         self._started.append(process)
         return process

@@ -3,6 +3,7 @@ What hands over and listens is the test's own: it needs no systemd.
 """
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -32,6 +33,7 @@ class Systemd:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
+        self.process: subprocess.Popen[str]
         stage.socket.parent.mkdir(mode=0o700, exist_ok=True)
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(stage.socket))
@@ -48,6 +50,7 @@ class Systemd:
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
+            self.process = process
             try:
                 yield process
             finally:
@@ -55,9 +58,15 @@ class Systemd:
 
     def hear(self) -> list[str]:
         """The next that is told, other than how many run by now."""
-        while (lines := self.told.recv(4096).decode().splitlines())[0].startswith("STATUS="):
+        while (lines := self._hear())[0].startswith("STATUS="):
             pass
         return lines
+
+    def _hear(self) -> list[str]:
+        while not select.select([self.told], [], [], 0.1)[0]:
+            if self.process.poll() and self.process.stderr:
+                raise AssertionError(f"it ended: {self.process.stderr.read()}")
+        return self.told.recv(4096).decode().splitlines()
 
 
 @pytest.fixture
@@ -118,7 +127,9 @@ def test_the_service_takes_over_from_a_daemon_that_started_by_itself(empty_stage
     """As when it is installed: systemd puts its own socket in the place of the daemon's."""
     stage = empty_stage
     stage.serve()
-    holder, waiter = stage.hold("--weight", "5"), stage.hold()
+    holder = stage.hold("--weight", "5")
+    stage.until(lambda view: view.in_use() == 5)
+    waiter = stage.hold()
     stage.until(lambda view: view.waiters == [waiter.pid])
     stage.socket.unlink()
     made = Systemd(stage)

@@ -31,6 +31,7 @@ COMMANDS = (
     ("orphans", "orphans", "orphans", "what outlived its lease, and an end to it"),
     ("doctor", "doctor", "doctor", "what is wrong with the installation, and what to do"),
     ("serve", "steer", "serve", "the daemon"),
+    ("service", "service", "service", "have systemd or launchd start the daemon"),
 )
 # What a shell shows of a program that ends by SIGPIPE.
 EXIT_BROKEN_PIPE = 141

@@ -90,6 +90,7 @@ class Options:
     quiet: bool = False
     detach: bool = False
     replace: bool = False
+    dry_run: bool = False
     force: bool = False
     fix: bool = False
     stop: bool = False

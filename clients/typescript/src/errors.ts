@@ -46,6 +46,7 @@ export class Unavailable extends AdmissionError {
     "journal_unavailable",
     "shutting_down",
     "too_many_connections",
+    "no_service_manager",
   ];
 }
 
