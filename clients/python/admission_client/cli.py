@@ -30,6 +30,7 @@ COMMANDS = (
     ("reload", "steer", "reload", "have the daemon read its configuration anew"),
     ("orphans", "orphans", "orphans", "what outlived its lease, and an end to it"),
     ("doctor", "doctor", "doctor", "what is wrong with the installation, and what to do"),
+    ("completion", "completion", "completion", "what a shell completes command lines by"),
     ("serve", "steer", "serve", "the daemon"),
     ("service", "service", "service", "have systemd or launchd start the daemon"),
 )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 CLASSES = ("critical", "normal", "batch")
 HOLDS = ("process", "tree", "connection")
 AGENTS = ("claude", "codex", "gemini")
+# In the place of everything else: only say what there is. Nobody types it.
+SHOW = "--show-table"
 
 
 class WrongUsage(BadRequest):
@@ -90,7 +92,6 @@ class Options:
     quiet: bool = False
     detach: bool = False
     replace: bool = False
-    dry_run: bool = False
     force: bool = False
     fix: bool = False
     stop: bool = False
@@ -194,6 +195,15 @@ CLAIM = (
 )
 
 
+class Shown(Exception):
+    """What a command has, in place of doing anything: for whoever completes command lines."""
+
+    def __init__(self, table: tuple[Option, ...], usage: str) -> None:
+        super().__init__(usage)
+        self.table = table
+        self.usage = usage
+
+
 def parse(words: list[str], table: tuple[Option, ...], usage: str, about: str) -> Options:
     """The options of a command, and the words after them.
 
@@ -205,7 +215,10 @@ def parse(words: list[str], table: tuple[Option, ...], usage: str, about: str) -
 
     Raises:
         SystemExit: with 0 after `--help`, with 2 after saying what is wrong.
+        Shown: that was asked for.
     """
+    if words[-1:] == [SHOW]:
+        raise Shown(table, usage)
     quick = _parse_quickly(words, table)
     return _parse_thoroughly(words, table, usage, about) if quick is None else quick
 

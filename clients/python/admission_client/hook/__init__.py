@@ -54,7 +54,7 @@ def hook(words: list[str]) -> int:
 
         return settings.change(words[0], words[1:])
     try:
-        options = parse(words, HOOK, "hook [options]", ABOUT)
+        options = parse(words, HOOK, "hook [options] [install|uninstall|status]", ABOUT)
         take_no_words("hook", options)
     except SystemExit as asked:  # argparse ends so
         raise SystemExit(BadRequest.exit_status if asked.code == 2 else asked.code) from None
