@@ -136,9 +136,9 @@ def number(frame: Frame, name: str) -> float:
 
 
 def text(frame: Frame, name: str) -> str:
-    """The text of this name in an answer."""
+    """The text of this name in an answer; it may stand in an environment, so it has no NUL."""
     value = frame.get(name)
-    if isinstance(value, str):
+    if isinstance(value, str) and "\0" not in value:
         return value
     raise _nonsense(name)
 
