@@ -85,6 +85,11 @@ def test_rows_are_a_list_of_maps(value: object) -> None:
         rows({"leases": value}, "leases")
 
 
+def test_text_that_no_environment_takes_is_nonsense() -> None:
+    with pytest.raises(Unreachable, match='has no usable "reasoning_effort"'):
+        Lease({**GRANTED, "params": {**PARAMS, "reasoning_effort": "me\0dium"}})
+
+
 def test_what_is_usable_comes_as_it_is() -> None:
     frame: Frame = {"n": 5, "x": 0.5, "t": "a", "m": {"a": 1}, "r": [{}, {"a": 1}], "w": ["a", 1]}
     assert (whole(frame, "n"), number(frame, "n"), number(frame, "x")) == (5, 5, 0.5)
