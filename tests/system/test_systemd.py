@@ -127,7 +127,9 @@ def test_the_service_takes_over_from_a_daemon_that_started_by_itself(empty_stage
     """As when it is installed: systemd puts its own socket in the place of the daemon's."""
     stage = empty_stage
     stage.serve()
-    holder, waiter = stage.hold("--weight", "5"), stage.hold()
+    holder = stage.hold("--weight", "5")
+    stage.until(lambda view: view.holders == {holder.pid})
+    waiter = stage.hold()
     stage.until(lambda view: view.waiters == [waiter.pid])
     stage.socket.unlink()
     made = Systemd(stage)
