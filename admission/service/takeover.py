@@ -55,9 +55,13 @@ def take_over(path: Path, *, is_handed: bool = False, limit_s: float = END_LIMIT
                 give_up_at = time.monotonic() + limit_s
         if time.monotonic() > give_up_at:
             raise _not_in_time(path, asked, limit_s)
-        with signals.let_through():
-            time.sleep(PAUSE_S)
+        _pause()
     return lock
+
+
+def _pause() -> None:
+    with signals.let_through():  # Ctrl-C ends the wait
+        time.sleep(PAUSE_S)
 
 
 def _not_in_time(path: Path, asked: list[Holder], limit_s: float) -> AlreadyServed:

@@ -1,5 +1,6 @@
 """The folder, what lies in it, and the lock."""
 
+import fcntl
 import os
 import socket
 import stat
@@ -268,6 +269,22 @@ def test_the_lock_of_a_folder_that_was_removed_is_no_lock(path: Path) -> None:
         path.with_suffix(".lock").unlink()
         with lock(path):
             assert try_lock(path) is None
+
+
+def test_a_lock_that_is_removed_while_it_is_taken_is_taken_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, flock = path.with_suffix(".lock"), fcntl.flock
+
+    def remove_first(file: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        name.unlink()
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with lock(path):
+        assert name.read_text() == f"{os.getpid()}\n"
+        assert try_lock(path) is None
 
 
 def test_where_another_holds_the_lock_it_may_make_way(path: Path) -> None:

@@ -20,7 +20,6 @@ LINUX = pytest.mark.skipif(not Path("/proc/locks").exists(), reason="Linux tells
 HOLDER = """
 import fcntl, os, signal, socket
 lock = os.open({lock!r}, os.O_RDWR | os.O_CREAT, 0o600)
-print("about to", flush=True)
 fcntl.flock(lock, fcntl.LOCK_EX)
 os.ftruncate(lock, 0)
 os.pwrite(lock, str({pid} or os.getpid()).encode(), 0)
@@ -45,16 +44,14 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @contextmanager
 def holder(
-    path: Path, *, pid: int = 0, ignores: bool = False, listens: bool = True, waits: bool = False
+    path: Path, *, pid: int = 0, ignores: bool = False, listens: bool = True
 ) -> Iterator[Child]:
-    """One that holds the lock, or waits for it."""
+    """One that holds the lock."""
     lock = str(path.with_suffix(".lock"))
     code = HOLDER.format(lock=lock, path=str(path), pid=pid, ignores=ignores, listens=listens)
     with python(code) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"about to\n"
-        if not waits:
-            assert process.stdout.readline() == b"holds\n"
+        assert process.stdout.readline() == b"holds\n"
         yield process
 
 
@@ -116,15 +113,21 @@ def test_a_daemon_for_which_systemd_listens_is_systemds_to_start(path: Path) -> 
         assert old.wait() == -signal.SIGTERM
 
 
-@LINUX
-def test_where_others_are_always_quicker_it_gives_up(path: Path) -> None:
-    """Those who wait for the lock in the kernel get it before those who look now and then."""
+def test_where_others_are_always_quicker_it_gives_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with ExitStack() as stack:
-        old = [stack.enter_context(holder(path, waits=bool(n))) for n in range(REPLACED_MAX + 1)]
+        rivals = [stack.enter_context(holder(path))]
+
+        def let_another_be_quicker() -> None:
+            assert rivals[-1].wait() == -signal.SIGTERM
+            rivals.append(stack.enter_context(holder(path)))
+
+        monkeypatch.setattr(takeover, "_pause", let_another_be_quicker)
         with pytest.raises(AlreadyServed, match=f"{REPLACED_MAX} daemons of .* were replaced"):
             take_over(path)
-        assert sum(one.poll() is None for one in old) == 1
-        assert locked_by(path) == next(str(one.pid) for one in old if one.poll() is None)
+        assert [one.poll() is None for one in rivals] == [*[False] * REPLACED_MAX, True]
+        assert locked_by(path) == str(rivals[-1].pid)
 
 
 def test_another_users_daemon_is_not_asked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

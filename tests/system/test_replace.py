@@ -140,6 +140,11 @@ def test_all_that_can_fail_fails_before_the_other_one_is_asked_to_end(stage: Sta
         stage.log.symlink_to("/dev/null")
         refused = stage.run("serve", "--replace", "--detach")
         assert (refused.returncode, "can't be opened" in refused.stderr) == (77, True)
+        journal = stage.socket.with_suffix(".journal")
+        journal.rename(journal.with_suffix(".kept"))
+        journal.mkdir()
+        refused = stage.run("serve", "--replace")
+        assert (refused.returncode, "can't be read" in refused.stderr) == (69, True)
         assert client.ask("hello")["pid"] == pid
 
 
@@ -150,7 +155,6 @@ def test_one_that_is_asked_to_end_before_it_serves_ends_tidily(empty_stage: Stag
     starting = stage.spawn("serve")
     while not lock.exists() or lock.read_text() != f"{starting.pid}\n":
         assert starting.poll() is None
-    starting.terminate()
     starting.terminate()
     _, said = starting.communicate()
     assert starting.returncode == 0

@@ -128,7 +128,7 @@ def test_the_service_takes_over_from_a_daemon_that_started_by_itself(empty_stage
     stage = empty_stage
     stage.serve()
     holder = stage.hold("--weight", "5")
-    stage.until(lambda view: view.in_use() == 5)
+    stage.until(lambda view: view.holders == {holder.pid})
     waiter = stage.hold()
     stage.until(lambda view: view.waiters == [waiter.pid])
     stage.socket.unlink()
