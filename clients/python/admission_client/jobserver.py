@@ -14,7 +14,7 @@ from admission_client.makeflags import (
     understands_fifo,
     with_jobserver,
 )
-from admission_client.tokenkeeper import allowed_units, start_keeper
+from admission_client.tokenkeeper import allowed_units, bury, start_keeper
 from admission_client.tokenpipe import TokenPipe, is_open, is_pipe, make_pipe
 from admission_client.tokens import Tokens
 
@@ -86,7 +86,7 @@ def _allowed_now(path: str, units: int) -> int:
 def _folders(path: str) -> list[str]:
     """Where the pipe may lie: beside the socket, unless that is somebody else's."""
     runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-    return [os.path.dirname(path), runtime, os.path.expanduser("~")]
+    return [os.path.dirname(path), f"{runtime}/admission", os.path.expanduser("~/.admission")]
 
 
 def _hand_over(pipe: TokenPipe, style: str, inherited_from: int) -> str:
@@ -141,8 +141,5 @@ def _version_of_make(program: str) -> str:
         os.close(writing)
     with open(reading, "rb") as pipe:
         said = pipe.read(VERSION_BYTES_MAX)
-    try:
-        os.waitpid(child, 0)
-    except ChildProcessError:
-        pass  # as in `start_keeper`
+    bury(child)
     return said.decode(errors="replace")

@@ -16,7 +16,7 @@ from admission.protocol import BadFrame, Frame, Frames, Unreachable, encode
 from admission_client.dialogue import pauses_s
 from admission_client.granted import mapping, whole
 from admission_client.tokenpipe import TokenPipe
-from admission_client.tokens import units_at
+from admission_client.tokens import Tokens, units_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ READ_BYTES = 65_536
 # kernel does not tell it.
 LOOK_S = 1.0
 WATCH, STATUS = 1, 2
+READY = b"1"
 
 
 def allowed_units(units: int, status: Frame) -> int:
@@ -174,11 +175,15 @@ def _wait(pipe: TokenPipe, level: Level, ending: Ending) -> bool:
     waits = [wait for wait in (level.due_in_s, looks) if wait is not None]
     ready = [one for one, _ in poll.poll(min(waits) * 1000 + 1 if waits else None)]
     if level.descriptor in ready and (status := level.take()) is not None:
-        try:
-            pipe.tokens.allow(allowed_units(pipe.tokens.total, status))
-        except Unreachable:
-            pass  # a daemon of another version: all is as it was
+        _heed(status, pipe.tokens)
     return ending.descriptor in ready or ending.is_seen()
+
+
+def _heed(status: Frame, tokens: Tokens) -> None:
+    try:
+        tokens.allow(allowed_units(tokens.total, status))
+    except Unreachable:
+        return  # a daemon of another version: all stays as it was
 
 
 def start_keeper(pipe: TokenPipe, path: str) -> bool:
@@ -197,13 +202,18 @@ def start_keeper(pipe: TokenPipe, path: str) -> bool:
         finally:
             os._exit(1)
     os.close(writing)
-    try:
-        os.waitpid(child, 0)
-    except ChildProcessError:
-        pass  # its caller ignores SIGCHLD, and the kernel has buried it
+    bury(child)
     started = os.read(reading, 1)
     os.close(reading)
     return started != b""
+
+
+def bury(child: int) -> None:
+    """Waits for the end of a child of this process."""
+    try:
+        os.waitpid(child, 0)
+    except ChildProcessError:
+        return  # this process was started with SIGCHLD ignored, and the kernel has buried it
 
 
 def _become_keeper(pipe: TokenPipe, path: str, pid: int, writing: int) -> None:
@@ -215,13 +225,10 @@ def _become_keeper(pipe: TokenPipe, path: str, pid: int, writing: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     ending = Ending(pid)
     _leave(writing, pipe.reading, pipe.writing, ending.descriptor)
-    os.write(writing, TOKEN_READY)
+    os.write(writing, READY)
     os.close(writing)
     keep(pipe, Level(path), ending)
     os._exit(0)
-
-
-TOKEN_READY = b"1"
 
 
 def _leave(*needed: int | None) -> None:
@@ -236,12 +243,21 @@ def _leave(*needed: int | None) -> None:
         opened = list(range(3, os.sysconf("SC_OPEN_MAX")))[:READ_BYTES]
     for one in opened:
         if one > 2 and one not in needed:
-            try:
-                os.close(one)
-            except OSError:
-                pass  # that of the list itself
+            _close(one)
+    _take_name("admission-jobs")
+
+
+def _close(descriptor: int) -> None:
     try:
-        with open("/proc/self/comm", "w") as name:  # `ps` shows it beside the command
-            name.write("admission-jobs")
+        os.close(descriptor)
     except OSError:
-        pass
+        return  # that of the list itself
+
+
+def _take_name(name: str) -> None:
+    """What `ps` calls this process: its command line is still that of `run`."""
+    try:
+        with open("/proc/self/comm", "w") as file:
+            file.write(name)
+    except OSError:
+        return  # no /proc

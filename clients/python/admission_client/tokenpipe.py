@@ -1,4 +1,4 @@
-"""The pipe that holds a jobserver's tokens: a FIFO of one lease, in a folder of its user's alone."""
+"""The pipe of a jobserver's tokens: a FIFO of one lease, in a folder that is its user's alone."""
 
 import errno
 import fcntl
@@ -53,10 +53,7 @@ class TokenPipe:
 
     def remove(self) -> None:
         """Takes its name away. Who has it open goes on with it."""
-        try:
-            os.unlink(self.path)
-        except OSError:
-            pass  # who cleans up was quicker
+        _unlink(self.path)
 
 
 def make_pipe(folders: list[str], tokens: "Tokens") -> TokenPipe:
@@ -90,13 +87,13 @@ def _own_folder(parent: str) -> int:
     if any(c.isspace() or c in AWKWARD for c in parent):
         raise OSError(errno.EINVAL, "MAKEFLAGS can't carry this name")
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    if not os.path.lexists(parent):
+        _mkdir(parent)
     above = os.open(parent, flags)
     try:
         _check(above, 0o022)
-        try:
-            os.mkdir(FOLDER, 0o700, dir_fd=above)
-        except FileExistsError:
-            pass
+        if FOLDER not in os.listdir(above):
+            _mkdir(FOLDER, above)
         folder = os.open(FOLDER, flags, dir_fd=above)
     finally:
         os.close(above)
@@ -131,10 +128,21 @@ def _remove_left(folder: int) -> None:
     """Removes the pipes of those that were killed before they could."""
     for name in os.listdir(folder):
         if name.endswith(SUFFIX) and not is_open(name, folder):
-            try:
-                os.unlink(name, dir_fd=folder)
-            except OSError:
-                pass  # its own keeper was quicker
+            _unlink(name, folder)
+
+
+def _unlink(path: str, folder: int | None = None) -> None:
+    try:
+        os.unlink(path, dir_fd=folder)
+    except OSError:
+        return  # whoever else removes it was quicker
+
+
+def _mkdir(name: str, above: int | None = None) -> None:
+    try:
+        os.mkdir(name, 0o700, dir_fd=above)
+    except FileExistsError:
+        return  # another one was quicker; who made it is checked
 
 
 def is_open(path: str, folder: int | None = None) -> bool:
