@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.jobs import Jobs, within
-from tests.system.stage import Stage, most_at_once, now_s
+from tests.system.stage import Stage, intervals, most_at_once, now_s
 
 JOBSERVER = ("run", "--pool", "operations", "--weight", "3", "--jobserver")
 
@@ -167,3 +167,44 @@ def test_what_a_killed_make_had_is_lost_until_the_lease_ends_and_no_longer(clean
 
 def shell_of(jobs: Jobs, name: str) -> int:
     return int((jobs.folder / f"{name}.began").read_text())
+
+
+# Stands before rustc, and records as RECORDER does when it ran; without `--crate-name` cargo only
+# asks what it is.
+WRAPPER = """#!{python} -SE
+import os, subprocess, sys, time
+begun = time.clock_gettime(time.CLOCK_MONOTONIC)
+status = subprocess.call(sys.argv[1:], close_fds=False)
+ended = time.clock_gettime(time.CLOCK_MONOTONIC)
+if "--crate-name" in sys.argv and "___" not in sys.argv:
+    with open(f"{folder}/{{os.getpid()}}.ran", "w") as file:
+        file.write(f"{{begun}} {{ended}}")
+sys.exit(status)
+"""
+
+
+@pytest.mark.skipif(version_of("cargo") < (1, 70), reason="cargo is not on this machine")
+@pytest.mark.parametrize("style", ["fifo", "pipe"])
+def test_cargo_compiles_as_many_crates_at_once_as_the_lease_has_units(
+    style: str, clean: Stage
+) -> None:
+    """Six that need nothing of each other, and one that needs them all; `-j` would allow eight."""
+    crates = [f"part{number}" for number in range(6)]
+    needs = "".join(f'{name} = {{ path = "{name}" }}\n' for name in crates)
+    for name, more in [*((name, "") for name in crates), (".", needs)]:
+        (clean.folder / name / "src").mkdir(parents=True)
+        manifest = f'[package]\nname = "{name.strip(".") or "whole"}"\nversion = "0.1.0"\n'
+        (clean.folder / name / "Cargo.toml").write_text(f"{manifest}\n[dependencies]\n{more}")
+        (clean.folder / name / "src" / "lib.rs").write_text("pub fn one() -> u32 { 1 }\n")
+    wrapper = clean.folder / "wrapper"
+    wrapper.write_text(WRAPPER.format(python=sys.executable, folder=clean.folder))
+    wrapper.chmod(0o755)
+    process = clean.spawn(
+        *("run", "--pool", "operations", "--weight", "2", "--jobserver-style", style, "--"),
+        *("cargo", "build", "--offline", "--quiet", "-j8"),
+        env={"RUSTC_WRAPPER": str(wrapper)},
+    )
+    assert process.wait() == 0
+    ran = list(intervals(clean.folder))
+    assert len(ran) == 7
+    assert most_at_once(ran) <= 2
