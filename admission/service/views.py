@@ -188,6 +188,7 @@ def status_map(core: Admission, now: float) -> Frame:
     until = governor.by_hand_until
     return {
         **level_map(core.level),
+        "normal": params_map(governor.levels[0]),
         "by_hand": None if until is None else by_hand_map(governor, until - now),
         "capacity": {name: pool.capacity for name, pool in pools.items()},
         "in_use": {name: pool.in_use for name, pool in pools.items()},

@@ -26,6 +26,7 @@ from admission_client.options import (
     parse_hold,
     parse_hold_of_another,
     parse_leases,
+    parse_style,
     take_no_words,
 )
 from admission_client.output import as_json, print_reply
@@ -61,6 +62,14 @@ RUN = (
         "N",
         parse_descriptor,
     ),
+    Option("--jobserver", "jobserver", "give COMMAND a jobserver with --weight tokens"),
+    Option(
+        "--jobserver-style",
+        "jobserver_style",
+        "the same, as fifo or pipe (what the make of this machine understands)",
+        "STYLE",
+        parse_style,
+    ),
 )
 ACQUIRE = (
     *CLAIM,
@@ -92,7 +101,10 @@ def run(words: list[str]) -> int:
         "  connection  the connection to the daemon closes, which COMMAND inherits, and whatever\n"
         "              it starts without closing it; or COMMAND exits, where the daemon can see\n"
         "              that. For a container, whose processes it can't see. If the daemon ends,\n"
-        "              nobody takes such a lease up again: the next one ends it after 10 s.",
+        "              nobody takes such a lease up again: the next one ends it after 10 s.\n\n"
+        "--jobserver has make, ninja 1.13 and cargo, and all that they start, run as many jobs at\n"
+        "once as the lease has units, fewer while the machine is under pressure. Give them no -j:\n"
+        "  admission run --pool operations --weight 3 --jobserver -- make",
     )
     if not options.words:
         print("admission run: name a command: admission run -- make test", file=sys.stderr)
@@ -100,6 +112,7 @@ def run(words: list[str]) -> int:
     program = _find(options.words[0])
     if isinstance(program, int):
         return program
+    units = options.weight
     try:
         options.task = options.task or _label(options.words[0])
         lease = _acquire(options, _fields(options, None, parent_lease()))
@@ -107,10 +120,16 @@ def run(words: list[str]) -> int:
         # What runs below asks the same daemon, and can be told to be its.
         os.environ["ADMISSION_SOCKET"] = socket_path(options.socket)
         _report(lease, options.lease_fd)
+        units = lease.weight
     except Unreachable as problem:
         if os.environ.get("ADMISSION_FAIL") != "open":
             raise
         print(f"admission: running without a lease: {problem}", file=sys.stderr)
+    if options.jobserver or options.jobserver_style:
+        from admission_client.jobserver import give_jobserver  # late: seldom needed
+
+        style = options.jobserver_style
+        give_jobserver(options.socket, units, style, program, INHERITED_FROM)
     return _become(program, options.words)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CLASSES = ("critical", "normal", "batch")
+JOBSERVER_STYLES = ("fifo", "pipe")
 HOLDS = ("process", "tree", "connection")
 AGENTS = ("claude", "codex", "gemini")
 # In the place of everything else: only say what there is. Nobody types it.
@@ -73,6 +74,8 @@ class Options:
     logs: str | None = None
     lease_fd: int | None = None
     nested: str = "share"
+    jobserver: bool = False
+    jobserver_style: str | None = None
     agent: str | None = None
     operations: str | None = None
     is_project: bool = False
@@ -123,6 +126,13 @@ def parse_hold_of_another(written: str) -> str:
             '"connection" is for "admission run": what only acquires closes its own at once'
         )
     return written
+
+
+def parse_style(written: str) -> str:
+    """How a jobserver is named to those who use it, in the words of GNU make."""
+    if written in JOBSERVER_STYLES:
+        return written
+    raise ValueError(f'"{written}" is no style of jobserver; write {", ".join(JOBSERVER_STYLES)}')
 
 
 def parse_agent(written: str) -> str:
