@@ -9,7 +9,9 @@ from admission_client.hold import ACQUIRE, RUN
 from admission_client.options import (
     CLASSES,
     HOLDS,
+    JOBSERVER_STYLES,
     JSON,
+    NESTED,
     SOCKET,
     Option,
     Options,
@@ -24,6 +26,8 @@ from admission_client.options import (
     parse_hold,
     parse_hold_of_another,
     parse_leases,
+    parse_nested,
+    parse_style,
     take_no_words,
 )
 
@@ -42,6 +46,8 @@ RIGHT_VALUES = {
     parse_hold: st.sampled_from(HOLDS),
     parse_hold_of_another: st.sampled_from(["process", "tree"]),
     parse_descriptor: st.sampled_from(["0", "3"]),
+    parse_nested: st.sampled_from(NESTED),
+    parse_style: st.sampled_from(JOBSERVER_STYLES),
     str: st.sampled_from(["", "agents", "a b", "naïve = 日本", "x=y"]),
 }
 ANY_VALUES = st.sampled_from(["", "0", "-1", "-", "--", "soon", "--json", "a b", "9" * 30])

@@ -157,7 +157,7 @@ def test_a_status_adds_up_what_is_out_waits_and_is_too_much() -> None:
     assert (status["granted"], status["ended"], status["held"]) == (5, 0, 5)
     assert (status["level"], status["name"], status["by_hand"]) == (3, "heavy", by_hand(50.0))
     assert status["reasons"] == ["set by hand"]
-    assert status["normal"] == params_map(LEVELS[0])
+    assert status["normal"] == views.params_map(LEVELS[0])
 
 
 def by_hand(until_s: float | None) -> Frame:

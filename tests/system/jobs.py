@@ -105,7 +105,8 @@ class Jobs:
         """Ends jobs, one at a time, until each that begins stays the only one; gives the moments
         between which that was so.
         """
-        since, in_a_row = now_s(), 0
+        since = until = now_s()
+        in_a_row = 0
         while in_a_row < 3:
             while not (found := self.running()):
                 time.sleep(0.005)

@@ -8,6 +8,8 @@ import json
 import os
 import sys
 
+import msgpack  # noqa: F401 -- what the client imports late, it could not once it is another user
+
 from admission.protocol import AdmissionError, Frame
 from admission_client import Client
 

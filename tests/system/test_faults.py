@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -86,18 +87,27 @@ def test_on_a_full_disk_nothing_is_granted_and_releases_go_on_and_it_recovers_by
 # --- descriptors ----------------------------------------------------------------------------------
 
 
+def _limit(pid: int, limits: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Sets how many descriptors a process may have; what it was before."""
+    if sys.platform != "linux":
+        raise NotImplementedError
+    if limits is None:
+        return resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    return resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another process's limits are Linux's to set")
 def test_without_descriptors_nobody_is_let_in_and_all_goes_on_when_there_are_some(
     stage: Stage,
 ) -> None:
     holder = stage.hold()
     stage.until(lambda view: view.in_use() == 1)
-    limit = resource.RLIMIT_NOFILE
-    before = resource.prlimit(stage.daemon_pid, limit)
+    before = _limit(stage.daemon_pid)
     with ExitStack() as stack:
         inside = stack.enter_context(stage.client())
         inside.ask("hello")
         numbers = map(int, os.listdir(f"/proc/{stage.daemon_pid}/fd"))
-        resource.prlimit(stage.daemon_pid, limit, (max(numbers) + 1, before[1]))
+        _limit(stage.daemon_pid, (max(numbers) + 1, before[1]))
         outside = [stack.enter_context(stage.client()) for _ in range(20)]
         refused = 0
         for client in outside:  # some fit into the gaps
@@ -107,7 +117,7 @@ def test_without_descriptors_nobody_is_let_in_and_all_goes_on_when_there_are_som
                 refused += 1
         assert refused
         assert inside.ask("status")["held"] == 1
-        resource.prlimit(stage.daemon_pid, limit, before)
+        _limit(stage.daemon_pid, before)
         for client in outside:
             client.ask("hello")
     holder.kill()

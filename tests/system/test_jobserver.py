@@ -70,8 +70,8 @@ def clean(stage: Stage) -> Stage:
 
 
 def build(stage: Stage, line: list[str], style: str) -> "subprocess.Popen[bytes]":
-    silent = {"stdout": subprocess.DEVNULL}
-    return stage.spawn(*JOBSERVER, "--jobserver-style", style, "--", *line, **silent)
+    words = (*JOBSERVER, "--jobserver-style", style, "--", *line)
+    return stage.spawn(*words, stdout=subprocess.DEVNULL)
 
 
 def set_level(stage: Stage, level: int) -> None:

@@ -276,6 +276,7 @@ async def lease(
     group: str = "",
     ttl: float | None = None,
     bound: str = "process",
+    nested: str = "share",
     socket: str | None = None,
     on_lost: "OnLost | None" = None,
     cancel_on_lost: bool = False,
@@ -297,6 +298,7 @@ async def lease(
         ttl_s=ttl,
         bound=bound,
         parent=parent_lease(),
+        nested=nested,
     )
     is_kept = on_lost is not None or cancel_on_lost or bound == "connection"
     async with Client(socket, autostart=True) as client:

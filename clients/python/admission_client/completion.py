@@ -27,6 +27,8 @@ ABOUT = (
 CHOICES = {
     has.parse_class: has.CLASSES,
     has.parse_agent: has.AGENTS,
+    has.parse_nested: has.NESTED,
+    has.parse_style: has.JOBSERVER_STYLES,
     has.parse_hold: has.HOLDS,
     has.parse_hold_of_another: has.HOLDS[:2],
 }

@@ -121,10 +121,13 @@ def claim_fields(
     bound: str = "process",
     pid: int | None = None,
     parent: int | None = None,
+    nested: str = "share",
 ) -> Frame:
     """The fields of an `acquire`; docs/design.md, "On the socket", says what they mean."""
     fields: Frame = {"pool": pool, "weight": weight, "task": task, "class": class_}
     fields |= {"group": group, "bound": bound, "ttl_s": ttl_s, "pid": pid, "parent": parent}
+    if nested != "share":
+        fields["nested"] = nested
     return {name: value for name, value in fields.items() if value is not None}
 
 

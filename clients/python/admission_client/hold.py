@@ -149,6 +149,7 @@ def _fields(options: Options, pid: int | None, parent: int | None) -> Frame:
         bound=options.hold,
         pid=pid,
         parent=parent,
+        nested=options.nested,
     )
 
 

@@ -97,6 +97,8 @@ class lease:
         ttl: ends by itself after so many seconds unless renewed.
         bound: what ends it: `process`, `tree` (this process and all that it started), or
             `connection`: this client's, however it comes to be closed.
+        nested: inside an admitted process, `share` its lease, or take a `new` one; which is
+            refused where it could never be granted.
         socket: the daemon's socket; without it, the usual place.
         on_lost: called once if the lease ends while the body runs: its ttl passed, it was revoked,
             or it could not be taken up again. It is called by the keeper's thread at that moment,
@@ -120,6 +122,7 @@ class lease:
         group: str = "",
         ttl: float | None = None,
         bound: str = "process",
+        nested: str = "share",
         socket: str | None = None,
         on_lost: "OnLost | None" = None,
     ) -> None:
@@ -132,6 +135,7 @@ class lease:
             ttl_s=ttl,
             bound=bound,
             parent=parent_lease(),
+            nested=nested,
         )
         self._wait_s = wait
         self._on_lost = on_lost

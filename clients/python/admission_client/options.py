@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CLASSES = ("critical", "normal", "batch")
 JOBSERVER_STYLES = ("fifo", "pipe")
 HOLDS = ("process", "tree", "connection")
+NESTED = ("share", "new")
 AGENTS = ("claude", "codex", "gemini")
 # In the place of everything else: only say what there is. Nobody types it.
 SHOW = "--show-table"
@@ -135,6 +136,13 @@ def parse_style(written: str) -> str:
     raise ValueError(f'"{written}" is no style of jobserver; write {", ".join(JOBSERVER_STYLES)}')
 
 
+def parse_nested(written: str) -> str:
+    """What becomes of a request from within an admitted process."""
+    if written in NESTED:
+        return written
+    raise ValueError(f'"{written}" is neither of {" and ".join(NESTED)}')
+
+
 def parse_agent(written: str) -> str:
     """The name of an agent that has hooks."""
     if written in AGENTS:
@@ -189,6 +197,13 @@ CLAIM = (
     Option("--task", "task", "a label: what it is for", "LABEL"),
     Option("--class", "class_", "critical, normal or batch (normal)", "CLASS", parse_class),
     Option("--group", "group", "whatever should share fairly", "LABEL"),
+    Option(
+        "--nested",
+        "nested",
+        "in an admitted process: share its lease, or a new one (share)",
+        "HOW",
+        parse_nested,
+    ),
     Option(
         "--ttl", "ttl_s", "end the lease after so long, unless renewed", "DURATION", parse_duration
     ),
