@@ -30,6 +30,7 @@ KNOWN = (
     "ADMISSION_MAX_CONCURRENT",
     "ADMISSION_REASONING_EFFORT",
     "ADMISSION_SOCKET",
+    "ADMISSION_WRAPPED",
 )
 # What each may be set to, where it is but a few words; the first one is what to write.
 WORDS = {

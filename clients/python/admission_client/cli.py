@@ -17,6 +17,7 @@ COMMANDS = (
     ("release", "hold", "release", "give leases back"),
     ("renew", "hold", "renew", "start the ttl of leases anew"),
     ("hook", "hook", "hook", "answer an agent's hook, or have it ask: install, uninstall, status"),
+    ("shim", "shim", "shim", "admit a program that is started as ever, by a wrapper"),
     ("mcp", "mcp", "mcp", "a server by which an agent asks for slots itself"),
     ("autopilot", "autopilot", "autopilot", "run a list of tasks, some at a time, under admission"),
     ("leases", "look", "leases", "who holds what, and who waits"),

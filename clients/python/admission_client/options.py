@@ -80,6 +80,8 @@ class Options:
     agent: str | None = None
     operations: str | None = None
     is_project: bool = False
+    folder: str | None = None
+    always: bool = False
     dry_run: bool = False
     memory_used_pct: float | None = None
     cpu_used_pct: float | None = None
