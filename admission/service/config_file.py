@@ -19,18 +19,20 @@ MIB = 1 << 20
 Percent = Annotated[float, Meta(gt=0, le=1000)]
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=1e6)]
+# It crosses the socket, and stands in environments.
+Word = Annotated[str, Meta(pattern=r"^[^\x00-\x1f]{1,64}$")]
 
 
 class LevelTable(Struct, forbid_unknown_fields=True):
     """One `[[throttle.levels]]`: the row `level`, with only what differs from the default."""
 
     level: Annotated[int, Meta(ge=0, le=3)]
-    name: str | None = None
+    name: Word | None = None
     max_agents: Positive | None = None
     max_concurrent: Positive | None = None
     batch_size: Positive | None = None
     delay_ms: Annotated[int, Meta(ge=0, le=3_600_000)] | None = None
-    reasoning_effort: str | None = None
+    reasoning_effort: Word | None = None
     memory_below_pct: Percent | None = None
     cpu_below_pct: Percent | None = None
 

@@ -213,6 +213,10 @@ def test_an_unknown_key_is_named_with_its_table_and_what_was_meant(text: str, sa
             "[throttle.levels]: max_agents: Expected int >= 1",
         ),
         (
+            '[[throttle.levels]]\nlevel = 0\nreasoning_effort = "low\\u0000"',
+            "[throttle.levels]: reasoning_effort: Expected str matching",
+        ),
+        (
             "[[throttle.levels]]\nlevel = 0\ncpu_below_pct = nan",
             "[throttle.levels]: cpu_below_pct: Expected float > 0.0",
         ),
