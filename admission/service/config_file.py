@@ -108,10 +108,23 @@ class AccessTable(Struct, forbid_unknown_fields=True):
     group: str | None = None
 
 
+class AgentTable(Struct, forbid_unknown_fields=True):
+    """`[agents.NAME]`: for `admission run`, which reads it itself; see its `profiles`."""
+
+    effort_env: str | None = None
+    effort_args: list[str] | None = None
+    efforts: dict[str, Word] = {}
+    model_env: str | None = None
+    model_args: list[str] | None = None
+    models: dict[str, Word] = {}
+    after: str | None = None
+
+
 class File(Struct, forbid_unknown_fields=True):
     throttle: ThrottleTable = msgspec.field(default_factory=ThrottleTable)
     # Each is a `PoolTable`, read by itself: of a wrong one, msgspec would not say which it is.
     pools: dict[str, object] = {}
+    agents: dict[str, AgentTable] = {}
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     access: AccessTable = msgspec.field(default_factory=AccessTable)
 
@@ -177,6 +190,7 @@ def _known_keys(at: str) -> list[str]:
         (r"\.throttle\.budget", BudgetTable),
         (r"\.throttle\.levels\[.*\]", LevelTable),
         (r"\.pools\..*", PoolTable),
+        (r"\.agents\[.*\]", AgentTable),
         (r"\.limits", LimitsTable),
         (r"\.access", AccessTable),
     ]

@@ -48,6 +48,7 @@ INHERITED_FROM = 40
 
 RUN = (
     *CLAIM,
+    Option("--keep-effort", "keeps_effort", "leave the agent's effort and model alone"),
     Option(
         "--hold",
         "hold",
@@ -121,6 +122,10 @@ def run(words: list[str]) -> int:
         os.environ["ADMISSION_SOCKET"] = socket_path(options.socket)
         _report(lease, options.lease_fd)
         units = lease.weight
+        if lease.level and not options.keeps_effort:
+            from admission_client.profiles import adapted  # late: only under pressure
+
+            options.words = adapted(options.words, lease, os.environ)
     except Unreachable as problem:
         if os.environ.get("ADMISSION_FAIL") != "open":
             raise

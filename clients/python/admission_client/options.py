@@ -75,6 +75,7 @@ class Options:
     logs: str | None = None
     lease_fd: int | None = None
     nested: str = "share"
+    keeps_effort: bool = False
     jobserver: bool = False
     jobserver_style: str | None = None
     agent: str | None = None
