@@ -1,7 +1,8 @@
 """What admission costs, as ratios within one run, so that the machine's speed cancels out.
 
 pairs   acquire and release over 64 connections, against a bare trio echo server
-run     `admission run -- true` with a warm daemon, against `python -c pass`
+run     `admission run -- true` with a warm daemon, and a hook that needs no lease, against
+        `python -c pass`
 idle    what a daemon takes while five leases are out and nobody asks it anything
 reap    from the SIGKILL of a holder to the next waiter's grant, against a bare kill and wait
 sample  what one look at a machine with 500 processes takes
