@@ -232,8 +232,9 @@ class Daemon:
         sample = self.core.governor.sample
         found = [] if sample is None else list(sample.failed)
         found += self._sampling.problems() + self._following.problems()
-        if viewer.sees_all:  # these name folders
+        if viewer.sees_all:  # these name folders and processes
             found += self.workspaces.problems()
+            found += self.stopped.problems(self.core, self.clock(), self.config.stopped_s)
         if self._history is not None:
             found += self._history.problems()
         if (problem := shortage(self.config.connections_max)) is not None:
@@ -242,7 +243,6 @@ class Daemon:
             found.append(THROTTLING_DISABLED)
         if self._bad_config is not None:
             found.append(f"the new configuration was refused: {self._bad_config}")
-        found += self.stopped.problems(self.core, self.clock(), self.config.stopped_s)
         if not self.core.journal_works:
             found.append(f"the journal {self._journal.path} can't be written: no lease is granted")
         return found

@@ -3,11 +3,12 @@
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from admission.core import events as ev
-from admission.protocol import SOCKET_PATH_BYTES_MAX, AdmissionError
+from admission.protocol import SOCKET_PATH_BYTES_MAX, AdmissionError, BadConfiguration
 from admission.service.checkup.finding import Finding, ok, problem, warning
 from admission.service.checkup.scene import (
     Contact,
@@ -17,6 +18,7 @@ from admission.service.checkup.scene import (
     lock_held,
     pid_in_lock,
 )
+from admission.service.config import load
 from admission.service.holders import identify, is_stopped
 from admission.service.journal import boot_id, decode, read
 
@@ -129,9 +131,11 @@ def check_folder(scene: Scene) -> Iterator[Finding]:
         yield problem("folder", f"{folder} is a link, which no daemon follows", elsewhere)
     elif not stat.S_ISDIR(found.st_mode):
         yield problem("folder", f"{folder} is no folder", elsewhere)
+    elif found.st_uid != os.getuid() and scene.is_served:
+        yield ok("folder", f"{folder} is user {found.st_uid}'s, who lets you in")
     elif found.st_uid != os.getuid():
         yield problem("folder", f"{folder} belongs to another user ({found.st_uid})", elsewhere)
-    elif mode & 0o077:
+    elif mode & (0o077 if found.st_gid != _gid(scene) else 0o027):
         yield problem(
             "folder",
             f"{folder} is open to others (mode {mode:o}), and no daemon starts there",
@@ -140,6 +144,13 @@ def check_folder(scene: Scene) -> Iterator[Finding]:
         )
     else:
         yield from _check_room(folder)
+
+
+def _gid(scene: Scene) -> int | None:
+    """The group that the configuration lets in."""
+    with suppress(BadConfiguration):  # which another check tells
+        return load(scene.config).access.gid
+    return None
 
 
 def _close_folder(folder: Path) -> str:

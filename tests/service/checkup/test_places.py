@@ -1,5 +1,6 @@
 """Folder, lock and journal."""
 
+import grp
 import os
 import re
 import stat
@@ -27,6 +28,19 @@ def test_a_folder_that_is_open_to_others_can_be_closed(path: Path) -> None:
     mended(found)
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert one(places.check_folder(Scene(path))).state is State.OK
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives a folder to a group")
+def test_a_folder_that_the_configured_group_may_enter_is_well(path: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[access]\ngroup = "daemon"\n')
+    os.chown(path.parent, 0, grp.getgrnam("daemon").gr_gid)
+    path.parent.chmod(0o710)
+    assert one(places.check_folder(Scene(path, config=str(config)))).state is State.OK
+    path.parent.chmod(0o711)
+    assert one(places.check_folder(Scene(path, config=str(config)))).state is State.PROBLEM
+    path.parent.chmod(0o710)
+    assert one(places.check_folder(Scene(path))).state is State.PROBLEM
 
 
 def test_a_folder_that_is_a_link_or_a_file_is_never_touched(path: Path, tmp_path: Path) -> None:
