@@ -178,7 +178,7 @@ def test_without_descriptors_nobody_is_let_in_and_all_goes_on_when_there_are_som
 ) -> None:
     holder, other = stage.hold(), stage.start("sleep", "600")
     stage.until(lambda view: view.in_use() == 1)
-    before = resource.prlimit(stage.daemon_pid, resource.RLIMIT_NOFILE)
+    before = open_files(stage.daemon_pid)
     with ExitStack() as stack:
         inside = stack.enter_context(stage.client())
         inside.ask("hello")
@@ -199,19 +199,28 @@ def test_without_descriptors_nobody_is_let_in_and_all_goes_on_when_there_are_som
         while holder.pid in pids(inside.ask("leases")):
             pass
         other.kill()
-        resource.prlimit(stage.daemon_pid, resource.RLIMIT_NOFILE, before)
+        open_files(stage.daemon_pid, before)
         answers = [answer(sock) for sock in outside]
     assert any(one["ok"] for one in answers)
     stage.until(lambda view: view.in_use() == 0)
     assert stage.run("run", "--no-wait", "--", "true").returncode == 0
 
 
+def open_files(pid: int, limits: tuple[int, int] | None = None) -> tuple[int, int]:
+    """A process's limits of open files, as they were before they are set."""
+    if sys.platform != "linux":
+        raise NotImplementedError
+    if limits is None:
+        return resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    return resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+
+
 def leave_no_descriptor(stage: Stage) -> None:
     """Has the daemon's limit be the first number that is free."""
     taken = {int(name) for name in os.listdir(f"/proc/{stage.daemon_pid}/fd")}
-    _, hard = resource.prlimit(stage.daemon_pid, resource.RLIMIT_NOFILE)
+    _, hard = open_files(stage.daemon_pid)
     first = next(number for number in range(len(taken) + 1) if number not in taken)
-    resource.prlimit(stage.daemon_pid, resource.RLIMIT_NOFILE, (first, hard))
+    open_files(stage.daemon_pid, (first, hard))
 
 
 def pids(leases: Frame) -> set[int]:
