@@ -50,6 +50,7 @@ class Connection:
         self._is_draining = False
         self._is_deaf = False
         self._scope = trio.CancelScope()
+        self._due_at = inf
 
     @property
     def backlog_bytes(self) -> int:
@@ -112,10 +113,6 @@ class Connection:
         try:
             with self._scope:
                 await self._read()
-            if trio.current_time() >= self._scope.deadline:
-                limit_s = self._daemon.config.first_frame_s
-                message = f"no whole frame came within {limit_s:g} s; the connection is closed"
-                self._say_last("bad_frame", message)
         except BadFrame as problem:
             self._say_last(problem.code, str(problem))
         finally:
@@ -127,14 +124,13 @@ class Connection:
     async def _read(self) -> None:
         """Frame by frame. What is begun has a deadline: the first frame, and the rest of any."""
         limit_s = self._daemon.config.first_frame_s
-        self._scope.deadline = trio.current_time() + limit_s
+        self._due_at = trio.current_time() + limit_s
         while data := await self._receive():
             frames = self._frames.feed(data)
             if not self._frames.is_partial:
-                if self._scope.deadline != inf:  # to set it costs more than to look
-                    self._scope.deadline = inf
-            elif frames or self._scope.deadline == inf:
-                self._scope.deadline = trio.current_time() + limit_s
+                self._due_at = inf
+            elif frames or self._due_at == inf:
+                self._due_at = trio.current_time() + limit_s
             await self._handle(frames)
 
     async def _handle(self, frames: list[Frame]) -> None:
@@ -147,16 +143,30 @@ class Connection:
                 turn_ends_at = trio.current_time() + TURN_S
 
     async def _receive(self) -> bytes:
-        """What has come; nothing where the client has closed its end."""
+        """What has come; nothing where the client has closed its end.
+
+        Raises:
+            BadFrame: nothing has by the deadline.
+        """
         while True:
             # Also where there is more already: who always has more lets the others speak.
-            await trio.lowlevel.wait_readable(self._sock)
+            if self._due_at == inf:
+                await trio.lowlevel.wait_readable(self._sock)
+            else:
+                with trio.move_on_at(self._due_at):
+                    await trio.lowlevel.wait_readable(self._sock)
             try:
+                # Past the deadline too: where the daemon itself was suspended, nobody was late.
                 return self._sock.recv(READ_BYTES)
             except BlockingIOError:
-                continue
+                if trio.current_time() >= self._due_at:
+                    raise self._too_late() from None
             except OSError:
                 return b""
+
+    def _too_late(self) -> BadFrame:
+        limit_s = self._daemon.config.first_frame_s
+        return BadFrame(f"no whole frame came within {limit_s:g} s; the connection is closed")
 
 
 async def accept_connections(listener: socket.socket, daemon: Daemon) -> None:

@@ -202,6 +202,25 @@ async def test_every_whole_frame_buys_time_for_the_next(serve: Open, mock_clock:
     assert len(await client.until_closed()) == 6
 
 
+@pytest.mark.parametrize("whole_in_time", [True, False])
+async def test_a_daemon_that_slept_reads_what_came_meanwhile_before_it_closes(
+    serve: Open, mock_clock: MockClock, whole_in_time: bool
+) -> None:
+    """It was suspended, say: what stands in the socket by then was not late."""
+    house = await serve()
+    client = await house.connect()
+    await until(lambda: house.lines == 1)
+    await wait_all_tasks_blocked()
+    os.write(client.stream.socket.fileno(), BEGUN + REST if whole_in_time else BEGUN)
+    mock_clock.jump(10.001)  # with no turn for the daemon in between
+    if whole_in_time:
+        assert (await client.frame())["ok"] is True
+        assert await is_open_after(house, mock_clock, 1000)
+    else:
+        (refused,) = await client.until_closed()
+        assert code_of(refused) == "bad_frame"
+
+
 # --- bad clients --------------------------------------------------------------------------------
 
 DEEP: Frame = {"id": 1, "op": "hello", "x": [[[[[[[[]]]]]]]]}

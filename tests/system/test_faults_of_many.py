@@ -81,7 +81,7 @@ class Book:
 
 
 AGENTS: Frame = {"pool": "agents"}
-CALLS = [("write", 4), ("sendto", 2)]
+CALLS = [("write", 3), ("sendto", 2)]
 
 
 def test_a_daemon_killed_at_any_call_has_granted_nothing_twice_and_lost_nothing(
@@ -222,6 +222,45 @@ def test_a_daemon_that_is_told_to_end_while_it_starts_ends_tidily(
     assert "the configuration was read anew" in said
     assert f"{signal.Signals(number).name}: ending; 0 granted" in said
     assert not stage.socket.exists()
+
+
+def test_a_daemon_that_is_told_to_end_again_while_it_ends_ends_tidily(empty_stage: Stage) -> None:
+    """It hangs in what it says of its end, as nobody reads that."""
+    stage = empty_stage
+    reading, writing = os.pipe()
+    daemon = stage.spawn("serve", stderr=writing)
+    assert serving(stage) == daemon.pid
+    os.close(writing)
+    fill_pipe(reading)
+    daemon.terminate()
+    while is_writing(daemon.pid) != "0x2":
+        assert daemon.poll() is None
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        daemon.send_signal(number)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read().decode(errors="replace")
+    assert (daemon.wait(), "Traceback" in said) == (0, False)
+    assert "SIGTERM: ending; 0 granted" in said
+    assert not stage.socket.exists()
+
+
+def fill_pipe(reading: int) -> None:
+    """By a descriptor of its own, which alone does not block."""
+    writing = os.open(f"/proc/self/fd/{reading}", os.O_WRONLY | os.O_NONBLOCK)
+    for size in (4096, 1):
+        with suppress(BlockingIOError):
+            while os.write(writing, b"\n" * size):
+                pass
+    os.close(writing)
+
+
+def is_writing(pid: int) -> str:
+    """The first argument of the call that a process is in: of a write its descriptor."""
+    try:
+        words = Path(f"/proc/{pid}/syscall").read_text().split()
+    except OSError as problem:
+        pytest.skip(f"it can't be seen what a process waits for: {problem}")
+    return words[1] if len(words) > 2 else ""
 
 
 def test_one_that_is_told_to_end_while_it_waits_to_take_over_starts_nothing(stage: Stage) -> None:

@@ -81,7 +81,7 @@ def test_one_who_gets_there_all_the_same_is_refused_before_anything_is_read(alon
         }
     with talker(alone, uid=NOBODY) as other:
         for _ in range(20):  # whichever is first: its words, or the end of the connection
-            assert other.ask("release", lease=1)["code"] == "not_permitted"
+            assert other.ask("release", lease=1)["code"] in ("not_permitted", "unreachable")
     assert alone.look().holders == {holder.pid}
 
 

@@ -27,7 +27,7 @@ def traced(stage: Stage, *options: str) -> "Iterator[subprocess.Popen[bytes]]":
     words = strace(*options, "-p", str(stage.daemon_pid))
     with subprocess.Popen(words, stderr=subprocess.PIPE) as tracer:
         try:
-            while not all(map(_is_traced, Path(f"/proc/{stage.daemon_pid}/task").iterdir())):
+            while not _is_traced(Path(f"/proc/{stage.daemon_pid}")):
                 if tracer.poll() is not None and tracer.stderr is not None:
                     pytest.skip(f"nothing can be traced: {tracer.stderr.read().decode()}")
             yield tracer
@@ -35,5 +35,10 @@ def traced(stage: Stage, *options: str) -> "Iterator[subprocess.Popen[bytes]]":
             tracer.terminate()
 
 
-def _is_traced(task: Path) -> bool:
-    return "TracerPid:\t0\n" not in (task / "status").read_text()
+def _is_traced(process: Path) -> bool:
+    """Whether all its threads are, or it has ended by what was injected."""
+    try:
+        states = [(task / "status").read_text() for task in (process / "task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):  # a thread, or all
+        return not process.exists()
+    return all("TracerPid:\t0\n" not in state or "State:\tZ" in state for state in states)
