@@ -11,9 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from admission.protocol import Frame
 from admission_client.tokenpipe import FOLDER
+from tests.clients.answers import GRANTED
 from tests.clients.commands import Caller, command, run
 from tests.clients.daemons import Daemon
+from tests.clients.impostors import Impostor, answers
 
 # Answers each line that it is sent: what MAKEFLAGS says; how many tokens are in the pipe; what is
 # taken out of it (and kept) or put into it.
@@ -39,6 +42,9 @@ for line in sys.stdin:
             said = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             said = "none"
+    elif word == "inherited":
+        links = {int(one): os.path.realpath(f"/dev/fd/{one}") for one in os.listdir("/dev/fd")}
+        said = [path for number, path in sorted(links.items()) if number >= 40]
     elif word == "exit":
         sys.exit(int(number))
     print(said, flush=True)
@@ -108,10 +114,17 @@ def found(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @contextmanager
-def running(*options: str, before: tuple[str, ...] = (), **env: str) -> Iterator[Command]:
+def running(
+    *options: str, before: tuple[str, ...] = (), also: tuple[int, ...] = (), **env: str
+) -> Iterator[Command]:
     line = command("run", "--pool", "many", *options, "--", *before, sys.executable, "-c", HELPER)
     with subprocess.Popen(
-        line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | env
+        line,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | env,
+        pass_fds=also,
     ) as process:
         yield Command(process)
         assert process.stdin is not None
@@ -194,6 +207,25 @@ def test_it_begins_with_what_the_level_leaves(daemon: Daemon) -> None:
         its.until(5)
 
 
+def test_it_begins_so_before_anybody_could_take_what_is_too_many(folder: Path) -> None:
+    """The keeper finds nobody here who would tell it the level."""
+    path = str(folder / "a.sock")
+    folder.chmod(0o700)
+    told: Frame = {"params": {"max_concurrent": 1}, "normal": {"max_concurrent": 3}}
+    line = command("run", "--weight", "6", "--jobserver-style", "fifo", "--")
+    granted = answers({**GRANTED, "weight": 6})
+    with Impostor(path, [[granted], [answers(told)]]):
+        said = subprocess.run(
+            [*line, sys.executable, "-c", HELPER],
+            input="count\n",
+            env=os.environ | {"ADMISSION_SOCKET": path},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert said.stdout == "1\n"
+
+
 def test_tokens_that_are_out_are_taken_as_they_come_free(daemon: Daemon) -> None:
     with running("--weight", "6", "--jobserver") as its:
         assert its.ask("take 5") == "5"
@@ -222,7 +254,9 @@ def test_a_restart_of_the_daemon_changes_nothing_and_its_level_is_heeded(daemon:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is found by /proc")
 def test_the_keeper_is_light_and_has_nothing_of_the_command() -> None:
-    with running("--weight", "2", "--jobserver") as its:
+    reading, writing = os.pipe()
+    with running("--weight", "2", "--jobserver", also=(writing,)) as its:
+        os.close(writing)
         assert its.ask("children") == "none"
         keeper = its.keeper
         held = {os.readlink(fd) for fd in Path(f"/proc/{keeper.pid}/fd").iterdir()}
@@ -234,6 +268,9 @@ def test_the_keeper_is_light_and_has_nothing_of_the_command() -> None:
         assert os.getsid(keeper.pid) not in (os.getsid(0), its.process.pid)
         assert keeper.name() == "admission-jobs"
         assert keeper.num_threads() == 1
+        its.ask("exit 0")
+        assert os.read(reading, 1) == b""
+    os.close(reading)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is found by /proc")
@@ -254,12 +291,13 @@ def test_the_status_is_the_commands_and_nothing_is_left(how: str, daemon: Daemon
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is found by /proc")
 def test_signals_do_not_end_the_keeper_and_without_it_tokens_stay() -> None:
-    with running("--weight", "3", "--jobserver") as its:
+    with running("--weight", "3", "--jobserver-style", "fifo") as its:
         keeper = its.keeper
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             keeper.send_signal(number)
         assert its.count() == 2
         assert keeper.status() != psutil.STATUS_ZOMBIE
+        assert its.ask("inherited") == str([*map(str, pipes())])
         keeper.kill()
         gone(keeper)
         assert its.count() == 2
