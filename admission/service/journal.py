@@ -64,8 +64,8 @@ def boot_id() -> str:
 class Reading:
     """What a journal's bytes say, up to a record that another version wrote.
 
-    `boot`: of which it is; empty where it is no journal of ours. `damaged_bytes` are of no whole
-    copy, `lost` is how many records have none.
+    `boot`: of which it is; empty where that was lost, or it is no journal of ours.
+    `damaged_bytes` are of no whole copy, `lost` is how many records have none.
     """
 
     boot: str = ""
@@ -127,16 +127,18 @@ def read(data: bytes) -> Reading:
         due = number + 1
         try:
             kind, raw = msgspec.msgpack.decode(body, type=tuple[str, msgspec.Raw])
-            if stamp is None:
+            if number == 0:
                 stamp = msgspec.msgpack.decode(raw, type=Stamp)
             else:
                 records.append(msgspec.msgpack.decode(raw, type=_KINDS[kind]))
         # Text that is none and nesting without end are errors of their own, and no DecodeError.
         except (msgspec.DecodeError, KeyError, ValueError, RecursionError):
             break  # written by another version: what stood before it counts
-    if stamp is None or stamp.format != FORMAT:
+    is_ours = stamp.format == FORMAT if stamp else lost and records
+    if not is_ours:
         return Reading(damaged_bytes=len(data))
-    return Reading(stamp.boot, tuple(records), len(data) - whole_bytes, lost)
+    # Without its stamp it is taken for this boot's: whose process lives is looked up in any case.
+    return Reading(stamp.boot if stamp else "", tuple(records), len(data) - whole_bytes, lost)
 
 
 def decode(data: bytes, boot: str) -> list[ev.Record]:

@@ -192,6 +192,14 @@ def test_of_a_record_that_is_lost_whole_the_loss_is_known() -> None:
         assert found.lost == (index < len(PIECES) - 1), "the last one can't be missed"
 
 
+def test_without_its_stamp_a_journal_still_counts_and_the_loss_is_known() -> None:
+    """Both copies of it were damaged; else the slots of the living would be granted again."""
+    for head in (b"", bytes([HEAD[0] ^ 1]) + HEAD[1:-1] + bytes([HEAD[-1] ^ 1])):
+        found = read(head + DATA[len(HEAD) :])
+        assert (list(found.records), found.boot, found.lost) == (STORY, "", 1)
+        assert held_after(head + DATA[len(HEAD) :]) == {2}
+
+
 def test_a_lease_that_ended_stays_ended_and_one_that_did_not_stays_whatever_byte_is_flipped() -> (
     None
 ):
@@ -256,7 +264,6 @@ def test_noise_between_records_hides_none(noise: bytes) -> None:
     [
         b"",
         bytes(100),
-        DATA[len(HEAD) :],
         frame(0, "Stamp", Stamp(FORMAT + 1, BOOT)) + DATA[len(HEAD) :],
         frame(0, "Stamp", {"boot": BOOT}) + DATA[len(HEAD) :],
         b"SQLite format 3\x00" * 100,
