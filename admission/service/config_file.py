@@ -113,9 +113,11 @@ class AgentTable(Struct, forbid_unknown_fields=True):
 
     effort_env: str | None = None
     effort_args: list[str] | None = None
+    effort_own: list[str] | None = None
     efforts: dict[str, Word] = {}
     model_env: str | None = None
     model_args: list[str] | None = None
+    model_own: list[str] | None = None
     models: dict[str, Word] = {}
     after: str | None = None
 

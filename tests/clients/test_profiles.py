@@ -101,3 +101,75 @@ def test_a_broken_configuration_is_one_sentence(config: Path) -> None:
     config.write_text("[agents.claude\n")
     with pytest.raises(BadConfiguration, match="can't be read"):
         adapted(["claude"], lease(3), {})
+
+
+# --- what the user says in other ways -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["claude", "--effort", "low", "-p", "x"],
+        ["claude", "-p", "x", "--effort=low"],
+        ["codex", "exec", "--config=model_reasoning_effort=low", "x"],
+        ["codex", "-cmodel_reasoning_effort=low", "exec", "x"],
+    ],
+)
+def test_what_the_user_says_in_another_way_is_not_made_heavier(words: list[str]) -> None:
+    environ: dict[str, str] = {}
+    assert adapted(words, lease(2, "medium"), environ) == words
+    assert environ == {}
+
+
+def test_a_variable_that_speaks_for_an_argument_is_the_users_own() -> None:
+    environ = {"AIDER_REASONING_EFFORT": "low"}
+    words = ["aider", "--message", "x"]
+    assert adapted(words, lease(2, "medium"), environ) == words
+
+
+def test_behind_two_dashes_nothing_is_the_users_option() -> None:
+    environ: dict[str, str] = {}
+    adapted(["claude", "-p", "--", "--effort", "low"], lease(2, "medium"), environ)
+    assert environ == {"CLAUDE_CODE_EFFORT_LEVEL": "medium"}
+
+
+# --- a shell's command, as the autopilot's tasks are ----------------------------------------------
+
+
+def told_by_shell(command: str) -> tuple[list[str], dict[str, str]]:
+    environ: dict[str, str] = {}
+    return adapted(["/bin/sh", "-c", command], lease(2, "medium"), environ), environ
+
+
+def test_a_plain_command_is_told_as_if_it_were_started_directly() -> None:
+    line, environ = told_by_shell('codex exec \'say "$HOME"\' "it\'s"')
+    codex = ["codex", "exec", "-c", "model_reasoning_effort=medium", 'say "$HOME"', "it's"]
+    assert line == ["/bin/sh", "-c", 'exec "$@"', "/bin/sh", *codex]
+    assert environ == {}
+    line, environ = told_by_shell("claude -p x")
+    assert line[1:] == ["-c", "claude -p x"]
+    assert environ == {"CLAUDE_CODE_EFFORT_LEVEL": "medium"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *["codex exec $PROMPT", "codex exec x > log", "codex exec x; ls", "codex exec *.md"],
+        *["codex exec ~/a", "codex exec a\nls", "X=1 codex exec x", "codex exec x # now"],
+        *["cd web && codex exec x", "make test", "claude-next -p x", ""],
+        # Somebody sits in front of it, or it says itself what it wants.
+        *["cd web && claude", "cd web && claude --effort low -p x"],
+        "CLAUDE_CODE_EFFORT_LEVEL=low claude -p x",
+    ],
+)
+def test_a_command_that_is_more_is_never_changed(command: str) -> None:
+    assert told_by_shell(command) == (["/bin/sh", "-c", command], {})
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["cd web && claude -p 'go'", "timeout 60 /usr/bin/claude -p x", 'claude -p "$(cat x)"'],
+)
+def test_an_agent_among_other_things_is_told_by_its_variable(command: str) -> None:
+    told = {"CLAUDE_CODE_EFFORT_LEVEL": "medium"}
+    assert told_by_shell(command) == (["/bin/sh", "-c", command], told)

@@ -1,5 +1,6 @@
 """Agents are told how much to think, by the level that is really in force."""
 
+import json
 from pathlib import Path
 
 from tests.system.stage import Stage
@@ -37,3 +38,32 @@ def test_a_table_of_ones_own_is_gone_by_and_a_wrong_one_refused(stage: Stage) ->
     refused = stage.run("reload")
     assert refused.returncode == 78
     assert 'did you mean "effort_args"?' in refused.stderr
+
+
+def _by_autopilot(stage: Stage, *lines: str, **env: str) -> list[str]:
+    """What each of these tasks prints, each on its own."""
+    said = []
+    for line in lines:
+        (stage.folder / "tasks").write_text(json.dumps({"command": line, "env": env}))
+        done = stage.run("autopilot", "--results", "results", "tasks")
+        assert done.returncode == 0, done.stderr
+        result = json.loads((stage.folder / "results").read_text().splitlines()[-1])
+        said.append(Path(str(result["log"])).read_text())
+    return said
+
+
+def test_the_autopilots_tasks_are_told_as_well_and_only_under_pressure(stage: Stage) -> None:
+    for name in ("claude", "codex", "aider"):
+        _agent(stage, name)
+    stage.env["PATH"] = f"{stage.folder}:{stage.env['PATH']}"
+    lines = ["claude -p 'a b'", "codex exec 'a b'", "aider --message x", "cd / && claude -p x"]
+    unchanged = ["|-p a b\n", "|exec a b\n", "|--message x\n", "|-p x\n"]
+    assert _by_autopilot(stage, *lines) == unchanged
+    assert stage.run("level", "2").returncode == 0
+    assert _by_autopilot(stage, *lines) == [
+        "medium|-p a b\n",
+        "|exec -c model_reasoning_effort=medium a b\n",
+        "|--reasoning-effort medium --message x\n",
+        "medium|-p x\n",
+    ]
+    assert _by_autopilot(stage, lines[0], CLAUDE_CODE_EFFORT_LEVEL="low") == ["low|-p a b\n"]

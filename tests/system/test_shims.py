@@ -113,6 +113,40 @@ def test_what_is_not_ours_is_left_alone_and_what_is_can_be_removed(shims: Shims)
     assert shims.stage.run("shim", "install", "../x", *options).returncode == 2
 
 
+@pytest.mark.parametrize("always", [(), ("--always",)])
+def test_what_is_no_work_of_an_agents_takes_no_slot(shims: Shims, always: tuple[str, ...]) -> None:
+    for name, words in (
+        ("claude", ["mcp", "add", "x", "npx", "-p", "y"]),
+        ("claude", ["--version"]),
+        ("codex", ["login", "exec"]),
+        ("agent", ["--help"]),
+    ):
+        shims.write(shims.real / name, REAL)
+        shims.install(name, *always)
+        assert shims.call(name, *words)[1] == f"real: {' '.join(words)}\nlease: \n"
+
+
+def test_a_folder_on_the_path_may_have_any_name(shims: Shims) -> None:
+    """As a pattern, this one's means another."""
+    odd = shims.stage.folder / "x [1]"
+    odd.mkdir()
+    (shims.stage.folder / "x 1").mkdir()
+    shims.write(odd / "claude", REAL)
+    shims.install("claude")
+    path = f"{shims.folder}:{odd}:{shims.stage.env['PATH']}"
+    assert shims.call("claude", "-p", PATH=path)[1] == "real: -p\nlease: 1\n"
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_every_shell_reads_it_alike(shims: Shims, shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not on this machine")
+    shims.write(shims.real / "claude", REAL)
+    shims.install("claude")
+    said = shims.call(shell, str(shims.folder / "claude"), "-p", "a  b", "$x", "*")
+    assert said == (7, "real: -p a  b $x *\nlease: 1\n", "")
+
+
 # --- the wrapper that must not wait ---------------------------------------------------------------
 
 
@@ -137,3 +171,13 @@ def test_a_wrapped_command_waits_for_nobody(shims: Shims) -> None:
     shims.stage.hold("--weight", "5")
     shims.stage.until(lambda view: view.in_use() == 5)
     assert shims.call(wrapper, "echo", "on")[:2] == (0, "on\n")
+
+
+def test_what_only_keeps_agents_is_not_registered(shims: Shims) -> None:
+    """The script marks what it registers."""
+    shims.install("wrapper")
+    script = str(shims.folder / "admission-wrapper")
+    show = str(shims.write(shims.real / "show", '#!/bin/sh\necho "$ADMISSION_WRAPPED|$*"\n'))
+    for words in (["daemon", "run"], ["bg-pty-host"], ["bg-spare"], ["--bg-spare"]):
+        assert shims.call(script, show, *words)[1] == f"|{' '.join(words)}\n"
+    assert not shims.call(script, show, "-p", "daemon")[1].startswith("|")

@@ -5,10 +5,13 @@ what its user has set is never made heavier.
 """
 
 import os
+import re
+import shlex
 from pathlib import Path
 
 from admission.protocol import BadConfiguration
 from admission_client.granted import Lease
+from admission_client.hook.caller import HEADLESS, SHELLS, is_headless_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,13 +22,28 @@ Profile = dict[str, object]
 # From the lightest; what stands nowhere here is taken to be the heaviest.
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 BUILT_IN: dict[str, Profile] = {
-    # It goes before the user's own flag and setting, so it is only ever lowered.
-    "claude": {"effort_env": "CLAUDE_CODE_EFFORT_LEVEL"},
-    "codex": {"effort_args": ["-c", "model_reasoning_effort={effort}"], "after": "exec"},
-    "aider": {"effort_args": ["--reasoning-effort", "{effort}"]},
+    # The variable goes before the user's own flag, so it is set only where there is none.
+    "claude": {
+        "effort_env": "CLAUDE_CODE_EFFORT_LEVEL",
+        "effort_own": ["--effort"],
+        "model_own": ["--model"],
+    },
+    "codex": {
+        "effort_args": ["-c", "model_reasoning_effort={effort}"],
+        "effort_own": ["-cmodel_reasoning_effort", "--config=model_reasoning_effort"],
+        "after": "exec",
+    },
+    "aider": {
+        "effort_args": ["--reasoning-effort", "{effort}"],
+        "effort_own": ["AIDER_REASONING_EFFORT"],
+    },
     # Its effort stands in its settings; a lighter model can be named in the configuration.
-    "gemini": {"model_args": ["-m", "{model}"]},
+    "gemini": {"model_args": ["-m", "{model}"], "model_own": ["--model", "GEMINI_MODEL"]},
 }
+# A command of which a shell does nothing but split it into words, and what stands between words.
+_WORD = r"""(?:[A-Za-z0-9_@%+:,./=-]|'[^'\n]*'|"[^"$`\\!\n]*")+"""
+_PLAIN = re.compile(rf"{_WORD}(?:[ \t]+{_WORD})*")
+_BETWEEN = re.compile(r"""[\s;&|()<>`$"'{}]+""")
 
 
 def adapted(
@@ -38,7 +56,39 @@ def adapted(
     """
     if lease.level == 0:
         return words
-    profile = profile_of(os.path.basename(words[0]))
+    configured = _configured()
+    if os.path.basename(words[0]) not in SHELLS or len(words) != 3 or words[1] != "-c":
+        return _told(words, lease, environ, profile_of(words[0], configured))
+    command = words[2].strip()
+    inner = shlex.split(command) if _PLAIN.fullmatch(command) else []
+    if inner and (profile := profile_of(inner[0], configured)):
+        told = _told(inner, lease, environ, profile)
+        return words if told == inner else [words[0], "-c", 'exec "$@"', words[0], *told]
+    _tell_within(command, lease, environ, configured)
+    return words
+
+
+def _tell_within(
+    command: str, lease: Lease, environ: "Environ", configured: dict[str, object]
+) -> None:
+    """Of agents that a shell's command starts among other things, only variables are set; and
+    where the command says anything on the matter itself, it is left to that.
+    """
+    found = _BETWEEN.split(command)
+    for at, word in enumerate(found):
+        profile = profile_of(word, configured)
+        name = os.path.basename(word)
+        if name in HEADLESS and not is_headless_line(name, found[at:]):
+            continue
+        for what in ("effort", "model"):
+            variable = profile.get(f"{what}_env")
+            own = [variable, *_list(profile, f"{what}_own")]
+            if not variable or any(str(one) in command for one in own):
+                profile = {key: one for key, one in profile.items() if key != f"{what}_env"}
+        _told([word], lease, environ, profile)
+
+
+def _told(words: list[str], lease: Lease, environ: "Environ", profile: Profile) -> list[str]:
     effort = lease.params.reasoning_effort
     efforts, models = _map(profile, "efforts"), _map(profile, "models")
     words = _adapt(words, environ, profile, "effort", efforts.get(effort, effort))
@@ -47,12 +97,15 @@ def adapted(
     return words
 
 
-def profile_of(program: str) -> Profile:
+def profile_of(program: str, configured: dict[str, object]) -> Profile:
     """The built-in profile of this program with what the configuration says of it."""
-    return {**BUILT_IN.get(program, {}), **_configured(program)}
+    name = os.path.basename(program)
+    found = configured.get(name, {})
+    return {**BUILT_IN.get(name, {}), **(found if isinstance(found, dict) else {})}
 
 
-def _configured(program: str) -> Profile:
+def _configured() -> dict[str, object]:
+    """The tables `[agents.NAME]`."""
     import tomllib  # late, as all of this module
 
     given = os.environ.get("ADMISSION_CONFIG")
@@ -64,8 +117,7 @@ def _configured(program: str) -> Profile:
         return {}
     except (OSError, ValueError) as problem:
         raise BadConfiguration(f"{path} can't be read: {problem}") from None
-    found = agents.get(program, {}) if isinstance(agents, dict) else {}
-    return found if isinstance(found, dict) else {}
+    return agents if isinstance(agents, dict) else {}
 
 
 def _adapt(
@@ -76,6 +128,8 @@ def _adapt(
     value: str,
 ) -> list[str]:
     variable, args = profile.get(f"{what}_env"), profile.get(f"{what}_args")
+    if _is_own(words, environ, _list(profile, f"{what}_own")):
+        return words
     if isinstance(variable, str) and not _is_light(environ.get(variable), what, value):
         environ[variable] = value
     if not isinstance(args, list) or _says_already(words, args):
@@ -105,6 +159,22 @@ def _says_already(words: list[str], args: list[object]) -> bool:
         return any(word.startswith(key) for word in own)
     flag = str(args[0]) if args else ""
     return any(word == flag or word.startswith(f"{flag}=") for word in own)
+
+
+def _is_own(words: list[str], environ: "Environ", own: list[str]) -> bool:
+    """Whether the user says it himself in one of these other ways: an option, or a variable."""
+    options = words[1 : words.index("--")] if "--" in words else words[1:]
+    return any(
+        any(word == one or word.startswith(f"{one}=") for word in options)
+        if one.startswith("-")
+        else bool(environ.get(one))
+        for one in own
+    )
+
+
+def _list(profile: Profile, name: str) -> list[str]:
+    found = profile.get(name, [])
+    return [str(one) for one in found] if isinstance(found, list) else []
 
 
 def _map(profile: Profile, name: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from admission.protocol import Frame, NotPermitted
-from admission_client.hook.caller import HEADLESS
+from admission_client.hook.caller import HEADLESS, NO_AGENT, NO_AGENT_OF_ANY
 from admission_client.options import JSON, Option, Options, WrongUsage, parse
 from admission_client.output import as_json
 
@@ -37,6 +37,7 @@ SHIM = """\
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd -P)
 real=
 IFS=:
+set -f
 for folder in $PATH; do
     at=$(CDPATH= cd -- "${{folder:-.}}" 2>/dev/null && pwd -P) || continue
     [ "$at" != "$here" ] && [ -f "$at/{name}" ] && [ -x "$at/{name}" ] || continue
@@ -45,10 +46,12 @@ for folder in $PATH; do
     break
 done
 unset IFS
+set +f
 if [ -z "$real" ]; then
     echo "{name}: there is no {name} on the path but the shim of admission" >&2
     exit 127
 fi
+case ${{1-}} in {passed}) exec "$real" "$@" ;; esac
 {headless}if [ ! -x {admission} ]; then
     echo "{name}: admission is gone: running without a slot" >&2
     exec "$real" "$@"
@@ -70,6 +73,9 @@ WRAP = """\
 #!/bin/sh
 {mark}: becomes the command that it is given, at once, and registers it beside that: the slot is
 # taken if there is one, and nobody waits for it. The command's PID is this script's own.
+case ${{2-}} in
+daemon | bg-pty-host | bg-spare | --bg-spare) exec "$@" ;; # they keep agents, and are none
+esac
 if [ "$ADMISSION_WRAPPED" != $$ ] && [ -x {admission} ]; then
     ADMISSION_WRAPPED=$$
     export ADMISSION_WRAPPED
@@ -120,7 +126,8 @@ def script_of(name: str, admission: str, *, always: bool) -> str:
     marks = HEADLESS.get(name, ())
     words = "|".join([*marks, *(f"{one}=*" for one in marks if one.startswith("--"))])
     only = ONLY_HEADLESS.format(words=words) if words and not always else ""
-    return SHIM.format(mark=MARK, name=name, admission=quoted, headless=only)
+    passed = "|".join((*NO_AGENT_OF_ANY, *NO_AGENT.get(name, ())))
+    return SHIM.format(mark=MARK, name=name, admission=quoted, passed=passed, headless=only)
 
 
 def _checked(name: str) -> str:

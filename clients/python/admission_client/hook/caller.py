@@ -11,6 +11,19 @@ HEADLESS = {
     "codex": ("exec", "e", "review"),
     "gemini": ("-p", "--prompt"),
 }
+# The first words by which each is started for what is no work of an agent's.
+NO_AGENT = {
+    "claude": (
+        *("-v", "agents", "auth", "config", "daemon", "doctor", "install", "login", "logout"),
+        *("mcp", "plugin", "plugins", "setup-token", "update", "upgrade"),
+    ),
+    "codex": (
+        *("-V", "app-server", "apply", "a", "cloud", "completion", "debug", "doctor", "features"),
+        *("help", "login", "logout", "mcp", "mcp-server", "plugin", "sandbox", "update"),
+    ),
+    "gemini": ("-v", "extensions", "hooks", "mcp", "skills"),
+}
+NO_AGENT_OF_ANY = ("-h", "--help", "--version")
 
 
 class Process:
