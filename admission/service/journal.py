@@ -73,6 +73,12 @@ class Reading:
     damaged_bytes: int = 0
     lost: int = 0
 
+    def for_boot(self, boot: str) -> list[ev.Record]:
+        """What counts in this boot: of another one's journal, only its last numbers."""
+        if self.boot in ("", boot):
+            return list(self.records)
+        return [_numbers(self.records)]
+
 
 def frame(number: int, kind: str, record: object) -> bytes:
     """A record with its number, twice."""
@@ -141,14 +147,6 @@ def read(data: bytes) -> Reading:
     return Reading(stamp.boot if stamp else "", tuple(records), len(data) - whole_bytes, lost)
 
 
-def decode(data: bytes, boot: str) -> list[ev.Record]:
-    """The records of a journal, oldest first; of another boot's, only its last numbers."""
-    found = read(data)
-    if found.boot in ("", boot):
-        return list(found.records)
-    return [_numbers(found.records)]
-
-
 def _numbers(records: Iterable[ev.Record]) -> ev.Numbered:
     lease = ticket = 0
     for record in records:
@@ -194,8 +192,9 @@ class Journal:
             data = self.path.read_bytes()
         except FileNotFoundError:
             return []
-        self.lost = read(data).lost
-        return decode(data, self.boot)
+        found = read(data)
+        self.lost = found.lost
+        return found.for_boot(self.boot)
 
     def append(self, record: ev.Record) -> bool:
         """Writes one record; False where it could not be written, of which nothing stays then."""

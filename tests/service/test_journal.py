@@ -24,7 +24,6 @@ from admission.service.journal import (
     Journal,
     Stamp,
     boot_id,
-    decode,
     encode,
     frame,
     read,
@@ -78,6 +77,11 @@ ENDS = list(accumulate(map(len, PIECES)))
 # Where the first copy of each ends.
 FIRST_ENDS = [end - len(piece) // 2 for end, piece in zip(ENDS, PIECES, strict=True)]
 NEXT = len(PIECES)
+
+
+def decode(data: bytes, boot: str) -> list[ev.Record]:
+    """What a daemon of this boot goes by."""
+    return read(data).for_boot(boot)
 
 
 def whole_before(position: int) -> int:

@@ -20,7 +20,7 @@ from admission.service.checkup.scene import (
 )
 from admission.service.config import load
 from admission.service.holders import identify, is_stopped
-from admission.service.journal import boot_id, decode, read
+from admission.service.journal import Reading, boot_id, read
 
 JOURNAL_BYTES_MANY = 64 << 20
 FREE_BYTES_FEW = 1 << 20
@@ -227,9 +227,9 @@ def check_journal(scene: Scene) -> Iterator[Finding]:
         if not stat.S_ISREG(found.st_mode):
             yield problem("journal", f"{journal} is a link or no file", "remove it")
             return
-        data = journal.read_bytes()
-        if scene.is_served and read(data).damaged_bytes:
-            data = journal.read_bytes()  # the daemon was just about to write
+        size_bytes, content = _content(journal)
+        if scene.is_served and content.damaged_bytes:
+            size_bytes, content = _content(journal)  # the daemon was just about to write
     except FileNotFoundError:
         if scene.is_served:
             advice = '"admission serve --replace" makes a new one; all leases are kept'
@@ -244,26 +244,31 @@ def check_journal(scene: Scene) -> Iterator[Finding]:
             "repair or remove it; without it, leases that are out are granted twice",
         )
         return
-    yield _judge_journal(journal, data)
+    yield _judge_journal(journal, size_bytes, content)
 
 
-def _judge_journal(journal: Path, data: bytes) -> Finding:
-    damaged, boot = read(data).damaged_bytes, boot_id()
-    records = decode(data, boot)
-    about = f"{len(records)} records in {len(data) / 1024:.0f} KiB"
-    if damaged:
+def _content(journal: Path) -> tuple[int, Reading]:
+    data = journal.read_bytes()
+    return len(data), read(data)
+
+
+def _judge_journal(journal: Path, size_bytes: int, content: Reading) -> Finding:
+    boot = boot_id()
+    records = content.for_boot(boot)
+    about = f"{len(records)} records in {size_bytes / 1024:.0f} KiB"
+    if damaged := content.damaged_bytes:
         return warning(
             "journal",
-            f"{damaged} of {len(data)} bytes of {journal} are damaged; {about} are whole",
+            f"{damaged} of {size_bytes} bytes of {journal} are damaged; {about} are whole",
             "nothing has to be done: what is whole counts, and the next daemon writes it anew",
         )
-    if len(data) > JOURNAL_BYTES_MANY:
+    if size_bytes > JOURNAL_BYTES_MANY:
         return warning(
             "journal",
             f"{journal} is unusually large: {about}",
             'see "admission status" for why it can\'t be written anew',
         )
-    if data and read(data).boot != boot:
+    if size_bytes and content.boot != boot:
         return ok("journal", "it is of an earlier boot; only the numbers given out count on")
     leases = sum(isinstance(record, ev.Granted) for record in records)
     return ok("journal", f"whole: {about}, {leases} of them grants")
