@@ -13,7 +13,7 @@ import trio
 
 from admission.core import events as ev
 from admission.core.admission import Admission
-from admission.core.leases import Holder
+from admission.core.leases import Bound, Holder
 from admission.core.sample import Sample
 from admission.protocol import BadConfiguration, Frame
 from admission.service.access import OPERATOR, Viewer
@@ -204,7 +204,8 @@ class Daemon:
             if self.core.governor.sample is not None:
                 self._note_metrics(self.core.governor.sample)
         if isinstance(record, ev.Granted):
-            self.sensors.is_close = self._following.has_trees
+            # At once for a new tree; for all that are out, with each sample.
+            self.sensors.is_close |= record.lease.claim.bound is Bound.TREE
             self._sampling.hurry()
         self.survey.note(record)
         if self._history is not None:
