@@ -6,13 +6,19 @@ from contextlib import suppress
 
 # The journal, the lock, the history, the event loop, a look at /proc: a few dozen.
 OWN = 64
+PER_CONNECTION = 2
 
 log = logging.getLogger(__name__)
 
 
 def needed(connections_max: int) -> int:
     """How many are open at most while so many processes are connected."""
-    return OWN + 2 * connections_max
+    return OWN + PER_CONNECTION * connections_max
+
+
+def fitting(allowed: int) -> int:
+    """How many connections so many open files are enough for."""
+    return max(0, (allowed - OWN) // PER_CONNECTION)
 
 
 def make_room(connections_max: int) -> None:
@@ -38,7 +44,7 @@ def shortage(connections_max: int) -> str | None:
     wanted = needed(connections_max)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return None
-    fit = max(0, (soft - OWN) // 2)
+    fit = fitting(soft)
     return (
         f"{soft} open files are allowed and {connections_max} connections take {wanted}, so about "
         f'{fit} fit; raise the hard limit ("ulimit -Hn", LimitNOFILE=), or set [limits] connections'

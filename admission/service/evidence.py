@@ -10,7 +10,7 @@ import psutil
 from admission.service.holders import identify, owner_uid
 from admission.service.orphans import Mark
 from admission.service.sensors.processes import LinuxPass, Pass, Process, Processes, PsutilPass
-from admission.service.traces import ENVIRON_BYTES_MAX, MARK, SOCKET, parse_environ
+from admission.service.traces import ENVIRON_BYTES_MAX, MARK, SOCKET, lease_of, parse_environ
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK") if sys.platform == "linux" else 1_000_000
 
@@ -31,12 +31,12 @@ def mark_in(environ: Mapping[bytes, bytes]) -> Mark | None:
     """The mark in these variables. A socket that is named from a folder is named by an empty
     text: the process may have left that folder, so nobody can tell which one is meant.
     """
-    lease, socket = environ.get(MARK, b""), os.fsdecode(environ.get(SOCKET, b""))
-    if not (lease.isdigit() and len(lease) < 19):
+    lease, socket = lease_of(environ.get(MARK, b"")), os.fsdecode(environ.get(SOCKET, b""))
+    if lease is None:
         return None
     if not socket:
-        return Mark(int(lease))
-    return Mark(int(lease), os.path.realpath(socket) if os.path.isabs(socket) else "")
+        return Mark(lease)
+    return Mark(lease, os.path.realpath(socket) if os.path.isabs(socket) else "")
 
 
 def parse_pss(text: str) -> int | None:

@@ -174,6 +174,11 @@ def parse_environ(data: bytes) -> dict[bytes, bytes]:
     return found
 
 
+def lease_of(written: bytes) -> int | None:
+    """The number that a mark has; None where it has none."""
+    return int(written) if written.isdigit() and len(written) < 19 else None
+
+
 def lease_in(environ: dict[bytes, bytes], socket: str | None, folder: str) -> int | None:
     """The lease that these variables name, unless it is another daemon's.
 
@@ -182,10 +187,10 @@ def lease_in(environ: dict[bytes, bytes], socket: str | None, folder: str) -> in
         socket: where this daemon listens, without links; None where that is not known.
         folder: where the process works, for a socket that is named from there.
     """
-    written = environ.get(MARK, b"")
-    if not (written.isdigit() and len(written) < 19):
+    lease = lease_of(environ.get(MARK, b""))
+    if lease is None:
         return None
     named = os.fsdecode(environ.get(SOCKET, b""))
     if named and socket is not None and os.path.realpath(os.path.join(folder, named)) != socket:
         return None
-    return int(written)
+    return lease

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import psutil
 
 from admission.protocol import AdmissionError
+from admission.service import descriptors
 from admission.service.checkup.finding import Finding, ok, problem, warning
 from admission.service.checkup.scene import Scene
 from admission.service.config import Config, load
@@ -19,9 +20,6 @@ from admission.service.sensors import Sensors
 FUTURE_S = 60.0
 # Two readings this far apart are enough for what is said of an interval.
 READINGS_APART_S = 0.1
-# The journal, the lock, the history, the event loop, a look at /proc: a few dozen.
-OWN_FILES = 64
-FILES_PER_CONNECTION = 2
 NEARLY = 0.8
 GIB = 1 << 30
 
@@ -72,7 +70,7 @@ def check_limits(scene: Scene) -> Iterator[Finding]:
 
 
 def _check_files(scene: Scene, connections: int) -> Finding:
-    needed = OWN_FILES + FILES_PER_CONNECTION * connections
+    needed = descriptors.needed(connections)
     # A daemon that starts may raise its own limit as far as the hard one.
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     used = 0
@@ -84,7 +82,7 @@ def _check_files(scene: Scene, connections: int) -> Finding:
             pass  # another user's: what we may have is the best guess
     if allowed == resource.RLIM_INFINITY:
         return ok("limits", "as many open files as one likes")
-    fit = max(0, (allowed - OWN_FILES) // FILES_PER_CONNECTION)
+    fit = descriptors.fitting(allowed)
     advice = f'raise it ("ulimit -n {needed}", LimitNOFILE=) or set [limits] connections = {fit}'
     if used > NEARLY * allowed:
         return problem("limits", f"the daemon has {used} of {allowed} files open", advice)

@@ -12,6 +12,7 @@ from pathlib import Path
 from admission.protocol import AdmissionError, Frame, Frames, encode, socket_path
 from admission.service.holders import Gone, identify
 from admission.service.peers import peer_of
+from admission.service.place import locked_by
 
 # A daemon that lives answers within milliseconds.
 ANSWER_S = 1.0
@@ -172,11 +173,9 @@ def is_locked(path: Path) -> bool:
 
 def pid_in_lock(path: Path) -> int:
     """The process that holds the lock, or held it last; 0 where the file does not say."""
-    with suppress(OSError):
-        written = path.with_suffix(".lock").read_bytes()[:32].strip()
-        if written.isdigit() and len(written) < 19:
-            return int(written)
-    return 0
+    written = locked_by(path)
+    is_number = written.isascii() and written.isdigit() and len(written) < 19
+    return int(written) if is_number else 0
 
 
 def is_there(pid: int) -> bool:
