@@ -10,10 +10,10 @@ import os
 import re
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 from admission.protocol import Frame, NotPermitted
+from admission_client.files import own_program, replace_file
 from admission_client.hook.caller import HEADLESS, NO_AGENT, NO_AGENT_OF_ANY
 from admission_client.options import JSON, Option, Options, WrongUsage, parse
 from admission_client.output import as_json
@@ -143,23 +143,13 @@ def _folder(given: str | None) -> Path:
     return Path(home) / "admission" / "shims"
 
 
-def _admission() -> str:
-    here = Path(sys.argv[0])
-    if here.name == "admission" and os.access(here, os.X_OK):
-        return str(here.absolute())
-    return shutil.which("admission") or "admission"
-
-
 def _install(name: str, folder: Path, options: Options) -> int:
     path = _path(name, folder)
     if path.exists() and not _is_shim(path):
         raise NotPermitted(f"{path} is no shim of ours; choose another folder with --dir")
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}-new")
-        fresh.write_text(script_of(name, _admission(), always=options.always), encoding="utf-8")
-        fresh.chmod(0o755)
-        fresh.replace(path)
+        replace_file(path, script_of(name, own_program(), always=options.always), 0o755)
     except OSError as problem:
         raise NotPermitted(f"{path} can't be written: {problem.strerror}") from None
     if name == WRAPPER:

@@ -5,10 +5,10 @@ Each agent waits for a hook only so long, and then goes on without its answer; o
 
 import os
 import shlex
-import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from admission_client.files import own_program
 
 # How long before the agent's own time-out the hook answers.
 EARLIER_S = 20
@@ -94,10 +94,7 @@ def program(*, is_project: bool) -> str:
     """
     if is_project:
         return "admission"
-    here = Path(sys.argv[0])
-    if here.name == "admission" and os.access(here, os.X_OK):
-        return str(here.absolute())
-    return shutil.which("admission") or "admission"
+    return own_program()
 
 
 Groups = list[tuple[str, object]]

@@ -8,11 +8,10 @@ import difflib
 import json
 import os
 import shlex
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from admission.protocol import BadConfiguration, Frame, NotPermitted
+from admission_client.files import replace_file
 from admission_client.hook import jsonc
 from admission_client.hook.entries import KINDS, Groups, groups, is_ours, path_of, program
 from admission_client.options import (
@@ -203,24 +202,11 @@ def write(path: Path, text: str, before: str) -> None:
         real.parent.mkdir(parents=True, exist_ok=True)
         mode = real.stat().st_mode & 0o777 if real.exists() else 0o600
         if before:
-            _replace(real.with_name(real.name + BACKUP), before, mode)
-        _replace(real, text, mode)
+            replace_file(real.with_name(real.name + BACKUP), before, mode)
+        replace_file(real, text, mode)
     except OSError as problem:
         why = problem.strerror
         raise NotPermitted(f"{path} can't be written: {why}; nothing was changed") from None
-
-
-def _replace(path: Path, text: str, mode: int) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, mode)
-        os.replace(name, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
 
 
 # --- what is said ---------------------------------------------------------------------------------
