@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from admission.protocol import AdmissionError
-from admission_client import options as has
 from admission_client.blocking import Client
 from admission_client.cli import COMMANDS
 from admission_client.granted import mapping, rows, text, whole
-from admission_client.options import SHOW, SOCKET, Option, Shown, WrongUsage, parse
+from admission_client.options import SHOW, SOCKET, OneOf, Option, Shown, WrongUsage, parse
 
 SHELLS = ("bash", "zsh", "fish")
 ABOUT = (
@@ -23,15 +22,6 @@ ABOUT = (
     "  zsh:   echo 'eval \"$(admission completion zsh)\"' >> ~/.zshrc   (after compinit)\n"
     "  fish:  admission completion fish > ~/.config/fish/completions/admission.fish"
 )
-# By how an option reads its word: the words there are.
-CHOICES = {
-    has.parse_class: has.CLASSES,
-    has.parse_agent: has.AGENTS,
-    has.parse_nested: has.NESTED,
-    has.parse_style: has.JOBSERVER_STYLES,
-    has.parse_hold: has.HOLDS,
-    has.parse_hold_of_another: has.HOLDS[:2],
-}
 # What is asked for when it is needed, by the option or by what the usage names.
 ASKED = {"--pool": "pools", "LEASE": "leases"}
 FILES = ("PATH", "FILE", "FOLDER", "DIR", "TASKS")
@@ -121,7 +111,7 @@ def _ask(what: str, socket: str | None) -> list[tuple[str, str]]:
 
 
 def _choices(option: Option) -> str:
-    return " ".join(CHOICES.get(option.convert, ()))  # type: ignore[arg-type]
+    return " ".join(option.convert.words) if isinstance(option.convert, OneOf) else ""
 
 
 # --- bash -----------------------------------------------------------------------------------------

@@ -110,47 +110,45 @@ class Options:
         self.words = []
 
 
-def parse_class(written: str) -> str:
-    if written in CLASSES:
-        return written
-    raise ValueError(f'"{written}" is no class; write {", ".join(CLASSES)}')
+class OneOf:
+    """Reads an option's word that has to be one of these; `else_` says what any other is. Whoever
+    completes command lines offers `words`.
+    """
+
+    __slots__ = ("else_", "instead", "words")
+
+    def __init__(
+        self, words: tuple[str, ...], else_: str, instead: "dict[str, str] | None" = None
+    ) -> None:
+        self.words = words
+        self.else_ = else_
+        self.instead = instead or {}
+
+    def __call__(self, written: str) -> str:
+        if written in self.words:
+            return written
+        raise ValueError(self.instead.get(written) or f'"{written}" {self.else_}')
 
 
-def parse_hold(written: str) -> str:
-    """What ends a lease by itself."""
-    if written in HOLDS:
-        return written
-    raise ValueError(f'"{written}" is nothing to hold a lease by; write {", ".join(HOLDS)}')
-
-
-def parse_hold_of_another(written: str) -> str:
-    """The same, for a lease whose holder is another process than the one that asks for it."""
-    if parse_hold(written) == "connection":
-        raise ValueError(
-            '"connection" is for "admission run": what only acquires closes its own at once'
-        )
-    return written
-
-
-def parse_style(written: str) -> str:
-    """How a jobserver is named to those who use it, in the words of GNU make."""
-    if written in JOBSERVER_STYLES:
-        return written
-    raise ValueError(f'"{written}" is no style of jobserver; write {", ".join(JOBSERVER_STYLES)}')
-
-
-def parse_nested(written: str) -> str:
-    """What becomes of a request from within an admitted process."""
-    if written in NESTED:
-        return written
-    raise ValueError(f'"{written}" is neither of {" and ".join(NESTED)}')
-
-
-def parse_agent(written: str) -> str:
-    """The name of an agent that has hooks."""
-    if written in AGENTS:
-        return written
-    raise ValueError(f'"{written}" has no hooks that we know; write {", ".join(AGENTS)}')
+parse_class = OneOf(CLASSES, f"is no class; write {', '.join(CLASSES)}")
+NO_HOLD = f"is nothing to hold a lease by; write {', '.join(HOLDS)}"
+parse_hold = OneOf(HOLDS, NO_HOLD)
+# For a lease whose holder is another process than the one that asks for it.
+parse_hold_of_another = OneOf(
+    ("process", "tree"),
+    NO_HOLD,
+    {
+        "connection": '"connection" is for "admission run": what only acquires closes its own at '
+        "once"
+    },
+)
+# How a jobserver is named to those who use it, in the words of GNU make.
+parse_style = OneOf(
+    JOBSERVER_STYLES, f"is no style of jobserver; write {', '.join(JOBSERVER_STYLES)}"
+)
+# What becomes of a request from within an admitted process.
+parse_nested = OneOf(NESTED, f"is neither of {' and '.join(NESTED)}")
+parse_agent = OneOf(AGENTS, f"has no hooks that we know; write {', '.join(AGENTS)}")
 
 
 def parse_count(written: str) -> int:
