@@ -85,6 +85,17 @@ def test_uninstalling_leaves_what_was_there_before() -> None:
     assert uninstalled('{"a": 1}', "x") == '{"a": 1}'
 
 
+@pytest.mark.parametrize(
+    "odd", ["[[1, 2]]", '[{"hooks": 5}]', '[{"hooks": [[1]]}]', "[null]", "{}"]
+)
+def test_what_is_made_as_no_hook_is_none_of_ours_and_stays(odd: str) -> None:
+    text = f'{{"hooks": {{"Other": {odd}}}}}'
+    assert uninstalled(text, "x") == text
+    added = jsonc.parse(installed(text, OURS, "x")).get("hooks")
+    assert added is not None
+    assert added.get("Other") is not None
+
+
 @pytest.mark.parametrize("agent", KINDS)
 def test_a_hook_answers_before_the_agent_stops_listening(agent: str) -> None:
     for entry, (_, group) in zip(KINDS[agent].entries, groups(agent, "a", []), strict=True):

@@ -36,8 +36,10 @@ class Node:
     items: list["Node"] = field(default_factory=list)
 
     def get(self, key: str) -> "Node | None":
-        """The value of this member; the last one, where there are several."""
-        for name, item in zip(reversed(self.keys), reversed(self.items), strict=True):
+        """The value of this member; the last one, where there are several. What is no map has
+        none.
+        """
+        for name, item in zip(reversed(self.keys), reversed(self.items), strict=False):
             if name.value == key:
                 return item
         return None

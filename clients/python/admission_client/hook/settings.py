@@ -43,6 +43,8 @@ ABOUT = {
     "status": "Which agents ask for admission.",
 }
 BACKUP = ".before-admission"
+# What is not there.
+EMPTY = jsonc.Node({}, 0)
 
 
 def change(what: str, words: list[str]) -> int:
@@ -87,11 +89,11 @@ def installed(text: str, wanted: Groups, where: str) -> str:
     text = uninstalled(text, where)
     if not text.strip():
         text = "{}\n"
-    if "hooks" not in _map(text, where):
-        text = jsonc.add(text, jsonc.parse(text), {}, "hooks")
+    root = _root(text, where)
+    if root.get("hooks") is None:
+        text = jsonc.add(text, root, {}, "hooks")
     for event, group in wanted:
-        hooks = _hooks(text, where)
-        assert hooks is not None
+        hooks = _hooks(_root(text, where), where)
         there = hooks.get(event)
         if there is None:
             text = jsonc.add(text, hooks, [group], event)
@@ -111,65 +113,66 @@ def uninstalled(text: str, where: str) -> str:
 
 def _first_cut(text: str, where: str) -> tuple[jsonc.Node, int] | None:
     """The first thing that is ours, or that holds nothing but what is."""
-    hooks = _hooks(text, where)
-    for at, there in enumerate(hooks.items if hooks else ()):
+    root = _root(text, where)
+    hooks = _hooks(root, where)
+    for at, there in enumerate(hooks.items):
         for index, group in enumerate(there.items):
-            commands = group.get("hooks") if isinstance(group.value, dict) else None
-            mine = [
-                number
-                for number, one in enumerate(commands.items if commands else ())
-                if isinstance(one.value, dict) and is_ours(one.value.get("command"))
-            ]
-            if not mine or commands is None:
+            commands = _commands(group)
+            mine = [number for number, one in enumerate(commands.items) if is_ours(_command(one))]
+            if not mine:
                 continue
             if len(commands.items) > 1:
                 return commands, mine[0]
             if len(there.items) > 1:
                 return there, index
-            assert hooks is not None
             if len(hooks.items) > 1:
                 return hooks, at
-            root = jsonc.parse(text)
             return root, [key.value for key in root.keys].index("hooks")
     return None
 
 
 def _ours(text: str, where: str) -> Groups:
-    """The groups that are all ours, by event, in order."""
-    hooks = _hooks(text, where) if text.strip() else None
-    found: Groups = []
-    for key, entries in zip(hooks.keys, hooks.items, strict=True) if hooks else ():
-        for group in entries.items:
-            commands = group.get("hooks") if isinstance(group.value, dict) else None
-            if commands and any(
-                isinstance(one.value, dict) and is_ours(one.value.get("command"))
-                for one in commands.items
-            ):
-                found.append((str(key.value), group.value))
-    return found
+    """The groups in which something is ours, by event, in order."""
+    hooks = _hooks(_root(text, where), where)
+    return [
+        (str(key.value), group.value)
+        for key, groups in zip(hooks.keys, hooks.items, strict=True)
+        for group in groups.items
+        if any(is_ours(_command(one)) for one in _commands(group).items)
+    ]
 
 
 def _in_order(found: Groups) -> Groups:
     return sorted(found, key=lambda one: (one[0], json.dumps(one[1])))
 
 
-def _map(text: str, where: str) -> dict[str, object]:
+def _root(text: str, where: str) -> jsonc.Node:
+    """The map that the settings are; an empty one where there is no text yet."""
     try:
-        value = jsonc.parse(text).value
+        root = jsonc.parse(text) if text.strip() else EMPTY
     except jsonc.NotJson as problem:
         raise _unusable(where, str(problem)) from None
-    if not isinstance(value, dict):
+    if not isinstance(root.value, dict):
         raise _unusable(where, "it holds no map")
-    return value
+    return root
 
 
-def _hooks(text: str, where: str) -> jsonc.Node | None:
-    if not text.strip() or "hooks" not in _map(text, where):
-        return None
-    hooks = jsonc.parse(text).get("hooks")
-    if hooks is None or not isinstance(hooks.value, dict):
+def _hooks(root: jsonc.Node, where: str) -> jsonc.Node:
+    """What stands below "hooks"; an empty map where that is not there."""
+    hooks = root.get("hooks")
+    if hooks is not None and not isinstance(hooks.value, dict):
         raise _unusable(where, '"hooks" is no map')
-    return hooks
+    return hooks or EMPTY
+
+
+def _commands(group: jsonc.Node) -> jsonc.Node:
+    """The hooks of one matcher; none where it is not made as such."""
+    return group.get("hooks") or EMPTY
+
+
+def _command(hook: jsonc.Node) -> object:
+    command = hook.get("command")
+    return None if command is None else command.value
 
 
 def _unusable(where: str, why: str) -> BadConfiguration:
