@@ -111,10 +111,10 @@ class Server:
         self._socket = options.socket
         self._send = send
         self._sending = threading.Lock()
-        # Calls that wait, by the id of their request: what they can be cancelled by.
-        self._waiting: dict[object, bytes] = {}
+        # Calls that wait, by the request that the daemon knows: the agent's id of it, and the
+        # thread.
+        self._waiting: dict[bytes, tuple[object, threading.Thread]] = {}
         self._slots: set[int] = set()
-        self._threads: list[threading.Thread] = []
 
     def take(self, line: bytes) -> None:
         """One message of the agent's; whatever is wrong with it is answered."""
@@ -142,9 +142,10 @@ class Server:
 
     def end(self) -> None:
         """The session is over: nobody waits any more, and what it took is given back."""
-        for request in list(self._waiting.values()):
+        waiting = list(self._waiting.items())
+        for request, _ in waiting:
             self._cancel(request)
-        for thread in self._threads:
+        for _, (_, thread) in waiting:
             thread.join()
         for slot in list(self._slots):
             self._release(slot)
@@ -175,9 +176,10 @@ class Server:
 
     def _note(self, method: str, params: Frame) -> None:
         if method == "notifications/cancelled":
-            request = self._waiting.get(_key(params.get("requestId")))
-            if request is not None:
-                self._cancel(request)
+            meant = _key(params.get("requestId"))
+            for request, (number, _) in list(self._waiting.items()):
+                if number == meant:
+                    self._cancel(request)
 
     def _reply(self, number: object, result: Frame) -> None:
         self._say({"jsonrpc": "2.0", "id": number, "result": result})
@@ -197,16 +199,18 @@ class Server:
         arguments = given if isinstance(given, dict) else {}
         match params.get("name"):
             case "request_slot":
+                request = os.urandom(REQUEST_BYTES)
                 fields, wait_s = _claim(arguments)
                 meta = params.get("_meta")
                 token = meta.get("progressToken") if isinstance(meta, dict) else None
                 # A thread, as the agent may ask for something else while this one waits, and
                 # a client waits for one answer at a time.
                 work = threading.Thread(
-                    target=self._request, args=(number, fields, wait_s, token), daemon=True
+                    target=self._request,
+                    args=(number, request, fields, wait_s, token),
+                    daemon=True,
                 )
-                self._waiting[_key(number)] = fields["request"]  # type: ignore[assignment]
-                self._threads.append(work)
+                self._waiting[request] = (_key(number), work)
                 work.start()
             case "release_slot":
                 slot = arguments.get("slot")
@@ -218,11 +222,14 @@ class Server:
             case name:
                 raise Refused(INVALID_PARAMS, f"there is no tool {str(name)[:40]!r}")
 
-    def _request(self, number: object, fields: Frame, wait_s: float, token: object) -> None:
+    def _request(
+        self, number: object, request: bytes, fields: Frame, wait_s: float, token: object
+    ) -> None:
+        once = {**fields, "request": request}
         try:
-            self._reply(number, self._tried(lambda: self._acquire(fields, wait_s, token)))
+            self._reply(number, self._tried(lambda: self._acquire(once, wait_s, token)))
         finally:
-            self._waiting.pop(_key(number), None)
+            del self._waiting[request]
 
     def _acquire(self, fields: Frame, wait_s: float, token: object) -> Frame:
         told = 0
@@ -318,7 +325,7 @@ def _claim(arguments: Frame) -> tuple[Frame, float]:
         pid=None if agent is None else agent.pid,
         parent=enclosing_lease(),
     )
-    return fields | {"request": os.urandom(REQUEST_BYTES)}, min(float(wait_s), WAIT_MAX_S)
+    return fields, min(float(wait_s), WAIT_MAX_S)
 
 
 def _granted(lease: Lease) -> Frame:

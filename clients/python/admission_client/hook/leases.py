@@ -47,8 +47,7 @@ class Call:
 
     def change(self, act: "Callable[[Subagents], str | None]") -> str:
         """A step of what is known of this session's subagents."""
-        forget_old(folder := _state_folder(), time.time())
-        return change(os.path.join(folder, self.request("state").hex()), act)
+        return change(os.path.join(_state_folder(), self.request("state").hex()), act)
 
 
 def carry_out(agent: str, payload: Payload, step: Step, options: Options) -> Answer:
@@ -73,6 +72,8 @@ def carry_out(agent: str, payload: Payload, step: Step, options: Options) -> Ans
 
 
 def _take(call: Call, step: Step) -> Answer:
+    if step.kind == SESSION:
+        forget_old(_state_folder(), time.time())
     key = _key(call, step)
     if key is None:
         return GO_ON
@@ -175,8 +176,7 @@ def _forget(call: Call) -> list[str]:
 def _state_folder() -> str:
     home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     folder = os.path.join(home, "admission", "hooks")
-    if not os.path.isdir(folder):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
     return folder
 
 
