@@ -1,5 +1,6 @@
 """Fixtures of the service's tests: `start` is on virtual time, `serve` on real sockets."""
 
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,9 +14,12 @@ from admission.core import events as ev
 from admission.core.leases import Holder
 from admission.service.config import Config
 from admission.service.connections import accept_connections
+from admission.service.journal import Journal
 from tests.service.children import open_descriptors
 from tests.service.house import House, Open
 from tests.service.stage import Stage
+
+BOOT = "this boot"
 
 
 class Start(Protocol):
@@ -50,6 +54,36 @@ def start(tmp_path: Path, nursery: trio.Nursery) -> Start:
         return stage
 
     return begin
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    """One that is not written yet; it leaves no descriptor open."""
+    before = open_descriptors()
+    journal = Journal(tmp_path / "a.journal", BOOT)
+    yield journal
+    journal.close()
+    assert open_descriptors() == before
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a daemon's would be; it is not made yet."""
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def path(folder: Path) -> Path:
+    """A socket's, in a folder as a daemon makes it."""
+    folder.mkdir(mode=0o700)
+    return folder / "a.sock"
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import stat
 import zlib
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate
 from math import inf
@@ -28,9 +27,8 @@ from admission.service.journal import (
     frame,
     read,
 )
-from tests.service.children import open_descriptors
+from tests.service.conftest import BOOT
 
-BOOT = "this boot"
 ANN, BOB = Holder(4711, 8123456), Holder(4712, 2**53)
 PLAIN = Claim(ANN, bound=Bound.PROCESS)
 FULL = Claim(
@@ -87,15 +85,6 @@ def decode(data: bytes, boot: str) -> list[ev.Record]:
 def whole_before(position: int) -> int:
     """Of how many records a whole copy stands in front of this byte."""
     return max(sum(end <= position for end in FIRST_ENDS) - 1, 0)
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    before = open_descriptors()
-    journal = Journal(tmp_path / "a.journal", BOOT)
-    yield journal
-    journal.close()
-    assert open_descriptors() == before
 
 
 # --- what is written is read --------------------------------------------------------------------

@@ -16,8 +16,8 @@ from admission.core.leases import Bound, Claim, Holder, Lease, Waiter
 from admission.service import journal as room
 from admission.service.journal import FORMAT, Journal, Stamp, encode, frame
 from tests.service.children import open_descriptors
+from tests.service.conftest import BOOT
 
-BOOT = "this boot"
 CLAIM = Claim(Holder(4711, 8123456), bound=Bound.PROCESS)
 STORY: list[ev.Record] = [
     ev.Numbered(0, 0),
@@ -28,15 +28,6 @@ STORY: list[ev.Record] = [
 LEFT = ev.Left(1, "timeout")
 LEFT_BYTES = len(encode(1, LEFT))
 HEAD_BYTES = len(frame(0, "Stamp", Stamp(FORMAT, BOOT)))
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    before = open_descriptors()
-    journal = Journal(tmp_path / "a.journal", BOOT)
-    yield journal
-    journal.close()
-    assert open_descriptors() == before
 
 
 def no_space(*_: object, **__: object) -> int:

@@ -4,7 +4,6 @@ import os
 import socket
 import stat
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,31 +11,7 @@ import pytest
 
 from admission.protocol import AlreadyServed, NotPermitted
 from admission.service.place import listening, who_listens
-
-ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root gives files to others")
-NOBODY, GROUP = 65534, 4711
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "run"
-
-
-@pytest.fixture
-def path(folder: Path) -> Path:
-    folder.mkdir(mode=0o700)
-    return folder / "a.sock"
-
-
-@pytest.fixture(params=[0o000, 0o022, 0o077])
-def umask(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = os.umask(request.param)
-    yield request.param
-    os.umask(before)
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.lstat().st_mode)
+from tests.service.places import GROUP, NOBODY, ROOT, mode
 
 
 def test_only_its_user_can_connect_to_the_socket(path: Path, umask: int) -> None:

@@ -3,40 +3,13 @@
 import fcntl
 import os
 import socket
-import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from admission.protocol import AlreadyServed, NotPermitted
 from admission.service.place import check_own, lock, open_own, prepare_folder, try_lock
-
-ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root gives files to others")
-NOBODY, GROUP = 65534, 4711
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "run"
-
-
-@pytest.fixture
-def path(folder: Path) -> Path:
-    folder.mkdir(mode=0o700)
-    return folder / "a.sock"
-
-
-@pytest.fixture(params=[0o000, 0o022, 0o077])
-def umask(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = os.umask(request.param)
-    yield request.param
-    os.umask(before)
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.lstat().st_mode)
-
+from tests.service.places import GROUP, NOBODY, ROOT, mode
 
 # --- the folder ---------------------------------------------------------------------------------
 
