@@ -122,6 +122,15 @@ def encode(message: Frame) -> bytes:
         body: bytes = msgpack.packb(message)
     except (OverflowError, ValueError, TypeError) as problem:
         raise BadRequest(f"this can't be sent: {problem}; use smaller numbers and text") from None
+    return framed(body)
+
+
+def framed(body: bytes) -> bytes:
+    """A frame around what it holds.
+
+    Raises:
+        BadRequest: that is too long.
+    """
     if len(body) > FRAME_BYTES_MAX:
         raise BadRequest(
             f"a message of {len(body)} bytes is longer than a frame may be "
@@ -181,8 +190,20 @@ class Frames:
             BadFrame: the stream can't be followed any further. Frames that were complete before
                 the bad one are lost with it, as the connection is.
         """
+        return [decode(body) for body in self.cut(data)]
+
+    def cut(self, data: bytes) -> list[bytes]:
+        """What stands in the frames that `data` completes, not yet decoded.
+
+        Raises:
+            BadFrame: a length is none that a frame can have.
+        """
+        if not self._buffer and len(data) > LENGTH_BYTES:
+            length = int.from_bytes(data[:LENGTH_BYTES], "big")
+            if length == len(data) - LENGTH_BYTES <= FRAME_BYTES_MAX:
+                return [data[LENGTH_BYTES:]]  # one frame and nothing else, as mostly
         self._buffer += data
-        frames = []
+        bodies = []
         start = 0
         while len(self._buffer) - start >= LENGTH_BYTES:
             length = int.from_bytes(self._buffer[start : start + LENGTH_BYTES], "big")
@@ -191,10 +212,10 @@ class Frames:
             end = start + LENGTH_BYTES + length
             if len(self._buffer) < end:
                 break
-            frames.append(decode(bytes(self._buffer[start + LENGTH_BYTES : end])))
+            bodies.append(bytes(self._buffer[start + LENGTH_BYTES : end]))
             start = end
         del self._buffer[:start]
-        return frames
+        return bodies
 
     @property
     def is_partial(self) -> bool:

@@ -1,23 +1,27 @@
 """Accepts connections, cuts them into frames, and keeps each within its limits.
 
-A connection is one task that reads. Answers are sent at once by whoever has them; only what the
-socket does not take is kept, up to a limit, and sent by a task that lives until it is gone.
+A connection reads when it is its turn (`service.turns`). Answers are sent at once by whoever has
+them; only what the socket does not take is kept, up to a limit, and sent by a task that lives until
+it is gone.
 """
 
 import errno
 import logging
 import socket
-from contextlib import suppress
+from collections import deque
+from contextlib import closing, suppress
 from itertools import count
 from math import inf
 
+import msgspec
 import trio
 
-from admission.protocol import AdmissionError, BadFrame, Frame, Frames, encode
+from admission.protocol import AdmissionError, BadFrame, Frame, Frames, encode, framed
 from admission.service.daemon import Daemon
 from admission.service.dispatch import dispatch
 from admission.service.holders import Gone
 from admission.service.peers import Peer, peer_of
+from admission.service.turns import Turns
 
 # Small, so that one who sends much takes turns with the others.
 READ_BYTES = 4096
@@ -28,6 +32,7 @@ ACCEPT_PAUSE_S = 0.1
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 log = logging.getLogger(__name__)
+_pack = msgspec.msgpack.Encoder().encode
 
 
 def error_frame(message_id: object, code: str, message: str) -> bytes:
@@ -38,44 +43,80 @@ class Connection:
     """One client. Owns its socket, which does not block."""
 
     def __init__(
-        self, number: int, sock: socket.socket, peer: Peer, daemon: Daemon, nursery: trio.Nursery
+        self,
+        number: int,
+        sock: socket.socket,
+        peer: Peer,
+        daemon: Daemon,
+        turns: Turns,
+        nursery: trio.Nursery,
     ) -> None:
         self.number = number
         self.peer = peer
         self._sock = sock
         self._daemon = daemon
+        self._turns = turns
         self._nursery = nursery
         self._frames = Frames()
+        # Whole frames that an earlier turn had no time for.
+        self._bodies: deque[bytes] = deque()
         self._backlog = bytearray()
         self._is_draining = False
         self._is_deaf = False
-        self._scope = trio.CancelScope()
-        self._due_at = inf
+        self.is_over = False
+        # By when the first frame must be whole, or the rest of one that has begun.
+        self.due_at = trio.current_time() + daemon.config.first_frame_s
 
     @property
     def backlog_bytes(self) -> int:
         return len(self._backlog)
 
+    def begin(self) -> None:
+        """The daemon knows of it, and from now on it gets its turns."""
+        self._daemon.add_line(self)
+        self._turns.add(self._sock.fileno(), self)
+
     def close(self) -> None:
-        """Ends the connection; to be called from any task, and as often as one likes."""
-        self._scope.cancel()
+        """It says and hears nothing more, and ends soon; to be called as often as one likes, also
+        within a step of the daemon's.
+        """
+        if not self.is_over:
+            self.is_over = True
+            self._nursery.start_soon(self._end_soon)
+
+    async def _end_soon(self) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Closes it, and what hangs on it ends."""
+        self.is_over = True
+        descriptor = self._sock.fileno()
+        if descriptor < 0:
+            return
+        self._turns.remove(descriptor)
+        trio.lowlevel.notify_closing(self._sock)
+        self._sock.close()
+        self._daemon.remove_line(self)
 
     # --- out ------------------------------------------------------------------------------------
 
     def send(self, frame: Frame) -> None:
-        if self._scope.cancel_called or self._is_deaf:
+        if self.is_over or self._is_deaf:
             return
         try:
-            data = encode(frame)
+            data = framed(_pack(frame))
         except AdmissionError as problem:  # a list of thousands of leases
             data = error_frame(frame["id"], problem.code, f"the answer is too long: {problem}")
         if not self._backlog:
-            data = data[self._send_now(data) :]
+            sent = self._send_now(data)
+            if sent == len(data):
+                return
+            data = data[sent:]
         self._backlog += data
         if len(self._backlog) > self._daemon.config.unanswered_bytes_max:
             log.warning("process %d does not read its answers: closed", self.peer.holder.pid)
             self.close()
-        elif self._backlog and not self._is_draining:
+        elif not self._is_draining:
             self._is_draining = True
             self._nursery.start_soon(self._drain)
 
@@ -91,14 +132,15 @@ class Connection:
             self._is_deaf = True
             return len(data)
 
-    def _say_last(self, code: str, message: str) -> None:
+    def _say_last(self, problem: BadFrame) -> None:
         """Why the connection ends, unless that would stand in the middle of another answer."""
         if not self._backlog:
-            self._send_now(error_frame(0, code, message))
+            self._send_now(error_frame(0, problem.code, str(problem)))
+        self.end()
 
     async def _drain(self) -> None:
         try:
-            while self._backlog and not self._scope.cancel_called:
+            while self._backlog and not self.is_over:
                 await trio.lowlevel.wait_writable(self._sock)
                 del self._backlog[: self._send_now(self._backlog)]
         except trio.ClosedResourceError:
@@ -108,77 +150,67 @@ class Connection:
 
     # --- in -------------------------------------------------------------------------------------
 
-    async def serve(self) -> None:
-        """Reads until the client goes, or has to. The daemon knows of it from before."""
+    def take_turn(self, now: float) -> bool:
+        """Reads once, and handles what is whole, for a while. True where it had no time for all."""
         try:
-            with self._scope:
-                await self._read()
+            return self._handle(now) if self._bodies or self._read() else False
         except BadFrame as problem:
-            self._say_last(problem.code, str(problem))
-        finally:
-            self._scope.cancel()
-            trio.lowlevel.notify_closing(self._sock)
-            self._sock.close()
-            self._daemon.remove_line(self)
+            self._say_last(problem)
+            return False
 
-    async def _read(self) -> None:
-        """Frame by frame. What is begun has a deadline: the first frame, and the rest of any."""
-        limit_s = self._daemon.config.first_frame_s
-        self._due_at = trio.current_time() + limit_s
-        while data := await self._receive():
-            frames = self._frames.feed(data)
-            if not self._frames.is_partial:
-                self._due_at = inf
-            elif frames or self._due_at == inf:
-                self._due_at = trio.current_time() + limit_s
-            await self._handle(frames)
+    def be_late(self, now: float) -> None:
+        # What came by then counts: where the daemon itself was suspended, nobody was late.
+        was_due_at = self.due_at
+        self.take_turn(now)
+        if not self.is_over and self.due_at == was_due_at:
+            limit_s = self._daemon.config.first_frame_s
+            message = f"no whole frame came within {limit_s:g} s; the connection is closed"
+            self._say_last(BadFrame(message))
 
-    async def _handle(self, frames: list[Frame]) -> None:
-        """One request after the other, for a turn; then the others come in between."""
-        turn_ends_at = trio.current_time() + TURN_S
-        for frame in frames:
-            dispatch(self._daemon, self, frame)
-            if trio.current_time() >= turn_ends_at:
-                await trio.lowlevel.checkpoint()
-                turn_ends_at = trio.current_time() + TURN_S
-
-    async def _receive(self) -> bytes:
-        """What has come; nothing where the client has closed its end.
+    def _read(self) -> bool:
+        """Whether there are whole frames now. Ends where the client has closed its end.
 
         Raises:
-            BadFrame: nothing has by the deadline.
+            BadFrame: what came is none.
         """
-        while True:
-            # Also where there is more already: who always has more lets the others speak.
-            if self._due_at == inf:
-                await trio.lowlevel.wait_readable(self._sock)
-            else:
-                with trio.move_on_at(self._due_at):
-                    await trio.lowlevel.wait_readable(self._sock)
-            try:
-                # Past the deadline too: where the daemon itself was suspended, nobody was late.
-                return self._sock.recv(READ_BYTES)
-            except BlockingIOError:
-                if trio.current_time() >= self._due_at:
-                    raise self._too_late() from None
-            except OSError:
-                return b""
+        try:
+            data = self._sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self.end()
+            return False
+        self._bodies += self._frames.cut(data)
+        if not self._frames.is_partial:
+            self.due_at = inf
+        elif self._bodies or self.due_at == inf:
+            self.due_at = trio.current_time() + self._daemon.config.first_frame_s
+            self._turns.note_deadline()
+        return bool(self._bodies)
 
-    def _too_late(self) -> BadFrame:
-        limit_s = self._daemon.config.first_frame_s
-        return BadFrame(f"no whole frame came within {limit_s:g} s; the connection is closed")
+    def _handle(self, now: float) -> bool:
+        """One request after the other, for a turn. True where some are left."""
+        while not self.is_over:
+            dispatch(self._daemon, self, self._bodies.popleft())
+            if not self._bodies:
+                return False
+            if trio.current_time() >= now + TURN_S:
+                return True
+        return False
 
 
 async def accept_connections(listener: socket.socket, daemon: Daemon) -> None:
     """Serves everybody who connects, until cancelled. `listener` does not block."""
     async with trio.open_nursery() as nursery:
-        for number in count(1):
-            sock = await _accept(listener)
-            connection = _greet(number, sock, daemon, nursery)
-            if connection is not None:
-                # At once, and not when its task begins: the next one is to be counted with it.
-                daemon.add_line(connection)
-                nursery.start_soon(connection.serve)
+        with closing(Turns()) as turns:
+            nursery.start_soon(turns.run)
+            for number in count(1):
+                sock = await _accept(listener)
+                connection = _greet(number, sock, daemon, turns, nursery)
+                if connection is not None:
+                    connection.begin()
 
 
 async def _accept(listener: socket.socket) -> socket.socket:
@@ -210,7 +242,7 @@ def _refusal_of(peer: Peer, daemon: Daemon) -> tuple[str, str] | None:
 
 
 def _greet(
-    number: int, sock: socket.socket, daemon: Daemon, nursery: trio.Nursery
+    number: int, sock: socket.socket, daemon: Daemon, turns: Turns, nursery: trio.Nursery
 ) -> Connection | None:
     """The connection, or None where this client can't be served, which it is told."""
     sock.setblocking(False)
@@ -219,7 +251,7 @@ def _greet(
         peer = peer_of(sock)
         refusal = _refusal_of(peer, daemon)
         if refusal is None:
-            return Connection(number, sock, peer, daemon, nursery)
+            return Connection(number, sock, peer, daemon, turns, nursery)
     except Gone:
         pass
     except OSError as problem:

@@ -15,6 +15,7 @@ from admission.protocol import (
     LeaseLost,
     NotPermitted,
     Unavailable,
+    decode,
 )
 from admission.service import requests as rq
 from admission.service.daemon import Daemon
@@ -26,12 +27,22 @@ from admission.service.views import Wanted, leases_map, level_event, level_map
 SECRET_BYTES = 16
 
 
-def dispatch(daemon: Daemon, line: Line, frame: Frame) -> None:
-    """Handles one frame: whatever is wrong with it is answered, and changes nothing."""
+def dispatch(daemon: Daemon, line: Line, body: bytes) -> None:
+    """Handles what stands in one frame. A request with which something is wrong is answered, and
+    changes nothing.
+
+    Raises:
+        BadFrame: it is no request at all.
+    """
+    found = rq.read(body)
+    frame = {} if found else decode(body)
     message_id = 0
     try:
-        message_id = rq.message_id(frame)
-        request = rq.parse(frame)
+        if found:
+            message_id, request = found
+        else:
+            message_id = rq.message_id(frame)
+            request = rq.parse(frame)
         daemon.access.check(line.peer, request, daemon.core.ledger.lease)
         caller = Caller(line.number, message_id)
         event = _looked_up(daemon, line, caller, request)

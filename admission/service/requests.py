@@ -1,7 +1,7 @@
 """What may cross the socket inwards: each request checked, and turned into an event."""
 
 import re
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args
 
 import msgspec
 from msgspec import Meta, Struct, field, structs
@@ -17,6 +17,7 @@ RequestId = Annotated[bytes, Meta(min_length=REQUEST_BYTES, max_length=REQUEST_B
 Topic = Literal["level", "lease", "queue", "sample"]
 
 MESSAGE_ID_MAX = 2**63 - 1
+MessageId = Annotated[int, Meta(ge=0, le=MESSAGE_ID_MAX)]
 
 
 class Request(Struct):
@@ -49,7 +50,7 @@ class AcquireRequest(Request):
 class CancelRequest(Request):
     op = "cancel"
     request: RequestId | None = None
-    target: Annotated[int, Meta(ge=0, le=MESSAGE_ID_MAX)] | None = None
+    target: MessageId | None = None
 
 
 class ReleaseRequest(Request):
@@ -132,6 +133,35 @@ class ReloadRequest(Request):
 
 
 OPS: dict[str, type[Request]] = {kind.op: kind for kind in Request.__subclasses__()}
+
+# Each as it comes when there is nothing wrong with it and nothing in it that is not known.
+_WHOLE = [
+    msgspec.defstruct(
+        kind.__name__,
+        [("id", MessageId)],
+        bases=(kind,),
+        tag_field="op",
+        tag=op,
+        forbid_unknown_fields=True,
+        kw_only=True,
+    )
+    for op, kind in OPS.items()
+]
+_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
+    Union[tuple(_WHOLE)]  # noqa: UP007 -- there are as many as there are ops
+)
+
+
+def read(body: bytes) -> tuple[int, Request] | None:
+    """The id and the request in a frame, by the short way; None where it has to be looked at more
+    closely: `message_id` and `parse` say what is wrong with it, if anything is.
+    """
+    try:
+        request = _decoder.decode(body)
+    # Text that is none and nesting without end are errors of their own, and no DecodeError.
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return request.id, request
 
 
 def message_id(frame: Frame) -> int:

@@ -110,7 +110,9 @@ class Sampling:
             while True:
                 self._wake = trio.Event()
                 await self._take()
-                with trio.move_on_after(self._pause_s()):
+                pause_s = self._pause_s()
+                await trio.sleep(PAUSE_S_MIN)  # however many leases are granted meanwhile
+                with trio.move_on_after(pause_s - PAUSE_S_MIN):
                     await self._wake.wait()
 
     async def _take(self) -> None:

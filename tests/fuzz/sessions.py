@@ -30,6 +30,7 @@ from admission.protocol import (
 from admission.service.config import Config
 from admission.service.connections import READ_BYTES, Connection
 from admission.service.peers import Peer
+from admission.service.turns import Turns
 from tests.core.invariants import Witness
 from tests.fuzz.material import Dice, frame_from
 from tests.service.stage import FIRST_PID, UID, Stage, error_of, is_one_short_line, number_of
@@ -160,11 +161,12 @@ def _check_answer(frame: Frame) -> None:
 class Session:
     """See the module; `play` makes one."""
 
-    def __init__(self, folder: Path, nursery: trio.Nursery) -> None:
+    def __init__(self, folder: Path, turns: Turns, nursery: trio.Nursery) -> None:
         self.stage = Stage(folder, NARROW)
         self.clients: list[Client] = []
         # Leases that somebody else gave back, renewed or yielded by their number, as one may.
         self.touched: set[int] = set()
+        self._turns = turns
         self._nursery = nursery
         self._numbers = count(1)
         self._watch_the_core()
@@ -198,9 +200,7 @@ class Session:
         client = Client(Holder(FIRST_PID + number, 100 + number))
         daemon = self.stage.daemon
         peer = Peer(client.holder, UID)
-        connection = Connection(number, client.theirs, peer, daemon, self._nursery)
-        daemon.add_line(connection)
-        self._nursery.start_soon(connection.serve)
+        Connection(number, client.theirs, peer, daemon, self._turns, self._nursery).begin()
         self.clients.append(client)
         return client
 
@@ -251,12 +251,15 @@ class Session:
 
 async def _play(steps: Iterable[Step], folder: Path) -> None:
     async with trio.open_nursery() as nursery:
-        session = Session(folder, nursery)
+        turns = Turns()
+        session = Session(folder, turns, nursery)
         try:
+            nursery.start_soon(turns.run)
             await nursery.start(session.stage.daemon.run, [], frozenset())
             await _tell(session, steps)
             nursery.cancel_scope.cancel()
         finally:
+            turns.close()
             session.close()
 
 

@@ -17,6 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.protocol import Frame, encode
+from admission.service.turns import Turns
 from tests.fuzz.material import FIELDS, ODD_VALUES, REQUESTS, packed, pairs_of, raw_frame, raw_map
 from tests.fuzz.sessions import LINES, End, HangUp, Pass, Read, Say, Session, Step, play
 from tests.fuzz.targets import TARGETS
@@ -126,7 +127,9 @@ LEFT_BYTES_MAX = 60_000
 async def test_garbage_on_one_connection_leaves_nothing_behind(
     nursery: trio.Nursery, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    session = Session(tmp_path, nursery)
+    turns = Turns()
+    session = Session(tmp_path, turns, nursery)
+    nursery.start_soon(turns.run)
     await nursery.start(session.stage.daemon.run, [], frozenset())
     client = session.connect()
     messages: list[Frame] = [
@@ -186,7 +189,7 @@ def test_a_core_that_forgets_who_it_granted_is_found(monkeypatch: pytest.MonkeyP
 def test_a_dispatch_that_lets_an_exception_through_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def handle(self: object, frames: list[Frame]) -> None:
+    def handle(self: object, now: float) -> None:
         raise KeyError("nobody thought of this")
 
     monkeypatch.setattr("admission.service.connections.Connection._handle", handle)

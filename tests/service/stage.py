@@ -195,8 +195,12 @@ class Stage:
         """One request; returns its id. `class_` stands for `class`, as Python has that word."""
         message_id = next(self._ids)
         named = {name.rstrip("_"): value for name, value in fields.items()}
-        dispatch(self.daemon, line, {"id": message_id, "op": op, **named})
+        self.hear(line, {"id": message_id, "op": op, **named})
         return message_id
+
+    def hear(self, line: Recorder, frame: Frame) -> None:
+        """One frame, whatever it says."""
+        dispatch(self.daemon, line, encode(frame)[LENGTH_BYTES:])
 
     def ask(self, line: Recorder, op: str, **fields: object) -> Frame:
         """One request that is answered at once; returns the answer."""

@@ -310,9 +310,9 @@ async def test_one_who_never_stops_talking_lets_the_others_speak(
     """Time stands still, so no request is dear: it is the reading that takes turns."""
     turns: list[int] = []
 
-    def noting(daemon: Daemon, line: Line, frame: Frame) -> None:
+    def noting(daemon: Daemon, line: Line, body: bytes) -> None:
         turns.append(line.number)
-        dispatch(daemon, line, frame)
+        dispatch(daemon, line, body)
 
     monkeypatch.setattr(connections, "dispatch", noting)
     house = await serve()
@@ -341,10 +341,10 @@ async def test_one_who_asks_for_much_in_few_words_lets_the_others_speak(
     """As `leases` of a long queue: each takes a while, and many fit one read."""
     handled: list[int] = []
 
-    def taking_long(daemon: Daemon, line: Line, frame: Frame) -> None:
+    def taking_long(daemon: Daemon, line: Line, body: bytes) -> None:
         handled.append(line.number)
         mock_clock.jump(0.04)
-        dispatch(daemon, line, frame)
+        dispatch(daemon, line, body)
 
     house = await serve()
     loud, good = await house.connect(), await house.connect()

@@ -13,7 +13,6 @@ from admission.core.limits import Limits
 from admission.protocol import Frame
 from admission.service import dispatch as room
 from admission.service.config import Config
-from admission.service.dispatch import dispatch
 from admission.service.holders import identify
 from admission.service.peers import Peer
 from tests.service.conftest import Start
@@ -319,7 +318,7 @@ async def test_a_request_without_an_id_is_answered_under_0(
 ) -> None:
     stage = await start()
     line = stage.connect()
-    dispatch(stage.daemon, line, frame)
+    stage.hear(line, frame)
     assert code_of(line.answer(0)) == "bad_request"
 
 
@@ -328,7 +327,7 @@ async def test_an_unknown_op_is_answered_under_its_own_id(
 ) -> None:
     stage = await start()
     line = stage.connect()
-    dispatch(stage.daemon, line, {"id": 77, "op": "dance"})
+    stage.hear(line, {"id": 77, "op": "dance"})
     assert code_of(line.answer(77)) == "unknown_op"
 
 
@@ -395,5 +394,5 @@ async def test_64_watches_of_one_connection_may_be_open_and_no_more(
     assert code == "queue_full"
     assert message.startswith("64 watches of this connection are open")
     assert stage.ask(other, "watch")["ok"] is True
-    dispatch(stage.daemon, line, {"id": 1, "op": "watch"})  # one of the 64, asked anew
+    stage.hear(line, {"id": 1, "op": "watch"})  # one of the 64, asked anew
     assert len(line.answers(1)) == 2

@@ -13,7 +13,7 @@ from admission.core import events as ev
 from admission.core.leases import Reason
 from admission.core.sample import Sample
 from admission.service.history import reading, recorder, schema
-from admission.service.history.recorder import RECORDS_MAX, SAMPLES_MAX
+from admission.service.history.recorder import LEASES_AT_ONCE, RECORDS_MAX, SAMPLES_MAX
 from admission.service.history.store import Store
 from tests.service.notes import NOON, Notes, count
 
@@ -187,11 +187,40 @@ def test_a_full_queue_drops_the_oldest_samples_and_says_how_many(notes: Notes) -
     assert notes.history.problems() == []
 
 
-def test_a_flood_of_leases_is_bounded_as_well(notes: Notes) -> None:
+def test_a_flood_of_level_changes_is_bounded_as_well(notes: Notes) -> None:
     for number in range(RECORDS_MAX + 2):
-        notes.lease(number)
+        notes.level(number % 4)
     assert len(notes.history._records) == RECORDS_MAX
-    assert "2 leases" in notes.history.problems()[0]
+    assert "2 leases and level changes" in notes.history.problems()[0]
+
+
+def test_leases_that_come_too_fast_are_listed_up_to_a_bound(notes: Notes) -> None:
+    kept = notes.lease(0)
+    for number in range(1, LEASES_AT_ONCE + 50):
+        notes.end(notes.lease(number))
+    notes.end(kept)
+    assert notes.save()
+    found = reading.leases(notes.path, 0)
+    assert len(found) == LEASES_AT_ONCE
+    assert all(one.ended_at is not None for one in found), "what is listed ends in the list"
+    assert notes.history.problems() == [
+        "leases come too fast for the history to list each: 50 are left out"
+    ]
+    notes.now += recorder.DROPPED_SHOWN_S
+    assert notes.history.problems() == []
+    notes.lease(5000)
+    assert notes.save()
+    assert len(reading.leases(notes.path, 0)) == LEASES_AT_ONCE + 1
+
+
+def test_a_lease_that_was_left_out_is_listed_at_its_end_if_there_is_room_by_then(
+    notes: Notes,
+) -> None:
+    leases = [notes.lease(number) for number in range(LEASES_AT_ONCE + 1)]
+    notes.now += 1 / recorder.LEASES_PER_S
+    notes.end(leases[-1])
+    assert notes.save()
+    assert len(reading.leases(notes.path, 0)) == LEASES_AT_ONCE + 1
 
 
 # --- the thread ---------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from admission.protocol import Frame, encode
+from admission.protocol import encode
 from admission.service import connections
 from admission.service.daemon import Daemon
 from admission.service.dispatch import dispatch
@@ -34,10 +34,10 @@ class Turns:
         self._cost = cost
         monkeypatch.setattr(connections, "dispatch", self._dispatch)
 
-    def _dispatch(self, daemon: Daemon, line: Line, frame: Frame) -> None:
+    def _dispatch(self, daemon: Daemon, line: Line, body: bytes) -> None:
         self._handled.append(line.number)
         self._cost()
-        dispatch(daemon, line, frame)
+        dispatch(daemon, line, body)
 
     def most_between(self, number: int) -> int:
         """How many of others' at most between two of this connection's."""

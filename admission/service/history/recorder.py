@@ -33,6 +33,11 @@ BATCH_ROWS = 500
 # What may wait for the thread: half an hour of samples at one every 2 s, and a burst of leases.
 SAMPLES_MAX = 1_000
 RECORDS_MAX = 10_000
+# A lease is listed as long as they don't come much faster than anybody starts agents: so many at
+# once, and so many a second then. A program that takes a thousand a second would fill the disk,
+# and the thread would take half of the interpreter's time from the loop.
+LEASES_AT_ONCE = 1_000
+LEASES_PER_S = 10.0
 RETRY_S = 30.0
 THIN_S = 60.0
 FAREWELL_S = 2.0
@@ -82,6 +87,23 @@ class _Queue:
                 yield self._rows.popleft()
 
 
+class _Allowance:
+    """How many leases may be listed now."""
+
+    def __init__(self, now: float) -> None:
+        self._left = float(LEASES_AT_ONCE)
+        self._at = now
+
+    def take(self, now: float) -> bool:
+        """One more, if there is room for it."""
+        self._left = min(LEASES_AT_ONCE, self._left + (now - self._at) * LEASES_PER_S)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
 class History:
     """Takes notes of what the daemon sees. Everything but `run` returns at once.
 
@@ -116,6 +138,11 @@ class History:
         self._samples = _Queue(SAMPLES_MAX)
         self._records = _Queue(RECORDS_MAX)
         self._dropped_at = -inf
+        self._allowance = _Allowance(clock())
+        # Those leases that are out and listed; their ends are as well.
+        self._listed: set[int] = set()
+        self._unlisted = 0
+        self._unlisted_at = -inf
         # Set: there is something to write; enough of it; no more will come.
         self._has_rows = threading.Event()
         self._is_full = threading.Event()
@@ -138,10 +165,9 @@ class History:
         """A record, if it is of a kind that is kept: a grant, an end, a change of level."""
         match record:
             case ev.Granted(lease):
-                self._put(self._records, self._lease_row(lease))
+                self._note_lease(lease)
             case ev.Ended(reason=reason, before=Lease() as lease):
-                held_s = self._clock() - lease.granted_at
-                self._put(self._records, self._lease_row(lease, held_s, reason.value))
+                self._note_lease(lease, reason.value)
             case ev.LevelChanged(level, reasons, by_hand_until):
                 now = self._clock()
                 words = _clean(json.dumps(reasons, ensure_ascii=False))
@@ -150,12 +176,33 @@ class History:
             case _:
                 pass
 
+    def _note_lease(self, lease: Lease, reason: str | None = None) -> None:
+        """A grant, or with a reason an end. A lease that was not listed when it was granted may
+        be when it ends.
+        """
+        now = self._clock()
+        if lease.id not in self._listed and not self._allowance.take(now):
+            self._unlisted += reason is not None
+            self._unlisted_at = now
+            return
+        if reason is None:
+            self._listed.add(lease.id)
+            self._put(self._records, self._lease_row(lease))
+        else:
+            self._listed.discard(lease.id)
+            self._put(self._records, self._lease_row(lease, now - lease.granted_at, reason))
+
     def problems(self) -> list[str]:
         """What is wrong with the history, a line each, for `degraded`."""
         found = []
+        now = self._clock()
         if problem := self._problem:
             found.append(f"the history can't be written: {problem}")
-        if self._clock() - self._dropped_at < DROPPED_SHOWN_S:
+        if now - self._unlisted_at < DROPPED_SHOWN_S:
+            found.append(
+                f"leases come too fast for the history to list each: {self._unlisted} are left out"
+            )
+        if now - self._dropped_at < DROPPED_SHOWN_S:
             found.append(
                 f"the history lags behind: {self._samples.dropped} samples and "
                 f"{self._records.dropped} leases and level changes were dropped"
