@@ -5,7 +5,7 @@ due. Whatever changes a lease or a waiter goes through here, so that the record,
 holder and the answer can't be forgotten. It decides nothing: `core.admission` does.
 """
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from math import inf
@@ -112,14 +112,16 @@ class Ledger:
 
     # --- holders --------------------------------------------------------------------------------
 
-    def watch(self, holders: Iterable[Holder]) -> None:
+    def watch(self, *holders: Holder) -> None:
         """From now on their ends are heard of; comes before anything that depends on them."""
-        self.effects += [ev.Watch(holder) for holder in holders if not self.has(holder)]
+        for holder in holders:
+            if holder not in self._keys:
+                self.effects.append(ev.Watch(holder))
 
     # --- waiters --------------------------------------------------------------------------------
 
     def enqueue(self, waiter: Waiter) -> None:
-        self.watch([waiter.claim.holder])
+        self.watch(waiter.claim.holder)
         self.pools[waiter.claim.pool].add(waiter)
         self._link(waiter_key(waiter), handles(waiter))
         self._alarm(waiter.due_at, waiter_key(waiter))
@@ -142,9 +144,16 @@ class Ledger:
     # --- leases ---------------------------------------------------------------------------------
 
     def grant(self, now: float, pool: Pool, waiter: Waiter) -> None:
+        """A waiter leaves the queue with what it asked for."""
+        pool.remove(waiter)
+        self.admit(now, pool, waiter)
+        self._unlink(waiter_key(waiter), handles(waiter))
+
+    def admit(self, now: float, pool: Pool, waiter: Waiter) -> None:
+        """It gets what it asked for, whether or not it had to queue."""
         claim, caller = waiter.claim, waiter.caller
         assert caller is not None, "nobody to tell"
-        pool.remove(waiter)
+        self.watch(claim.holder)
         pool.last_grant_at = now
         if waiter.lease is not None:
             lease = pool.move(pool.leases[waiter.lease], State.HELD)
@@ -163,23 +172,22 @@ class Ledger:
             )
             self.put_lease(lease)
             self.persist(ev.Granted(lease, waiter))
-        self._unlink(waiter_key(waiter), handles(waiter))
         self.effects.append(ev.Told(caller, lease))
 
     def put_lease(self, lease: Lease) -> None:
         """A lease enters the table, or takes its old self's place there."""
-        pool = self.pools[lease.claim.pool]
+        pool, key = self.pools[lease.claim.pool], lease_key(lease)
         old = pool.leases.get(lease.id)
         pool.leases[lease.id] = lease
-        self._link(lease_key(lease), handles(lease))
+        found_by = handles(lease)
+        self._link(key, found_by)
         if old is not None:
-            gone = [one for one in handles(old) if one not in handles(lease)]
-            self._unlink(lease_key(lease), gone)
-        self._alarm(lease.due_at, lease_key(lease))
+            self._unlink(key, [one for one in handles(old) if one not in found_by])
+        self._alarm(lease.due_at, key)
 
     def follow(self, lease: Lease, left: tuple[Holder, ...]) -> Lease:
         """The lease depends on these from now on, and on nobody else."""
-        self.watch(left)
+        self.watch(*left)
         lease = replace(lease, is_left=True, tree=left)
         self.put_lease(lease)
         return lease
@@ -252,7 +260,10 @@ class Ledger:
 
     def _link(self, key: Key, to: list[Hashable]) -> None:
         for handle in to:
-            self._keys.setdefault(handle, set()).add(key)
+            if (keys := self._keys.get(handle)) is None:
+                self._keys[handle] = {key}
+            else:
+                keys.add(key)
 
     def _unlink(self, key: Key, to: list[Hashable]) -> None:
         for handle in to:

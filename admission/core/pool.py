@@ -153,10 +153,17 @@ class Pool:
         waiter = self.fitting()
         return waiter if waiter is not None and now >= self.ready_at() else None
 
-    def obstacle(self, newcomer: Waiter, now: float) -> str | None:
-        """Why this one would not be granted at once; None where it would. It does not join."""
+    def is_next(self, newcomer: Waiter, now: float) -> bool:
+        """Whether this one would be granted at once. It does not join."""
         self.add(newcomer)
-        why = None if self.grantable(now) is newcomer else self.reason(newcomer, now)
+        is_next = self.grantable(now) is newcomer
+        self.remove(newcomer)
+        return is_next
+
+    def obstacle(self, newcomer: Waiter, now: float) -> str:
+        """Why this one would not be granted at once. It does not join."""
+        self.add(newcomer)
+        why = self.reason(newcomer, now)
         self.remove(newcomer)
         return why
 

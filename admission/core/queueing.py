@@ -45,18 +45,17 @@ def enqueue(
     pool = ledger.pools[claim.pool]
     deadline_at = inf if wait_s is None else now + wait_s
     waiter = Waiter(ledger.last_ticket + 1, claim, caller, now, deadline_at, lease=lease)
-    if wait_s == 0 and (why := _why_not_at_once(ledger, pool, waiter, now)):
+    is_next = ledger.journal_works and pool.is_next(waiter, now)
+    if wait_s == 0 and not is_next:
+        why = pool.obstacle(waiter, now) if ledger.journal_works else UNWRITABLE
         ledger.refuse(caller, *_no_slot_now(ledger, why))
         return
     ledger.last_ticket += 1
-    ledger.enqueue(waiter)
-    if grantable(ledger, pool, now) is not waiter:
-        # One that is granted in this very step needs no record of having waited.
+    if is_next:
+        ledger.admit(now, pool, waiter)
+    else:
+        ledger.enqueue(waiter)
         ledger.persist(ev.Queued(waiter))
-
-
-def _why_not_at_once(ledger: Ledger, pool: Pool, newcomer: Waiter, now: float) -> str | None:
-    return pool.obstacle(newcomer, now) if ledger.journal_works else UNWRITABLE
 
 
 def refuse_now(ledger: Ledger, now: float, waiter: Waiter) -> None:

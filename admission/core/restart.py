@@ -55,7 +55,7 @@ def _adopt_lease(ledger: Ledger, lease: Lease, living: Set[Holder], back_by: flo
         # Not buried, but looked for: the holder may have left some of whom no record tells.
         left = tuple(one for one in lease.tree if one in living)
         lease = replace(lease, is_left=True, tree=left)
-    ledger.watch(lease.holders)
+    ledger.watch(*lease.holders)
     if lease.claim.bound is Bound.CONNECTION:
         state = State.YIELDED if lease.state is State.YIELDED else State.DETACHED
         lease = replace(lease, state=state, detached_until=back_by)

@@ -97,6 +97,10 @@ class Access:
     def viewer(self, peer: Peer) -> Viewer:
         return Viewer(peer.uid, peer.uid in self.operators, self.gid is not None)
 
+    def row(self, peer: Peer, claim: Claim, row: Frame) -> Frame:
+        """What this peer is told of a lease or waiter; see `Viewer.row`."""
+        return row if self.gid is None else self.viewer(peer).row(claim, row)
+
     def check(
         self, peer: Peer, request: rq.Request, find_lease: Callable[[int], Lease | None]
     ) -> None:

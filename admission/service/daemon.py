@@ -109,6 +109,8 @@ class Daemon:
         self._is_feeding = False
         self._is_taking_over = True
         self._is_stopping = False
+        # By when the timekeeper wakes, if nobody wakes it before.
+        self._due_at = inf
         self._rearmed = trio.Event()
         self._journal_failed = trio.Event()
         self._vigil = Vigil(
@@ -130,12 +132,11 @@ class Daemon:
             return  # an effect of the step that is under way; it comes right after
         self._is_feeding = True
         try:
-            due_at = self.core.wakeup()
             while self._inbox:
                 self._carry_out(self.core.handle(self.clock(), self._inbox.popleft()))
             if self._journal.wants_rewrite:
                 self._rewrite_journal()  # if it can't be, the long one goes on
-            if self.core.wakeup() != due_at:
+            if self.core.wakeup() != self._due_at:
                 self._rearmed.set()
             if self.core.ledger.waiting:
                 self._places_changed.set()
@@ -164,23 +165,23 @@ class Daemon:
 
     def _tell(self, effect: ev.Answer) -> None:
         """Sends an answer to whoever asked, if that connection is still there."""
-        body: Frame
         line = self.lines.get(effect.caller.connection)
         if line is None:
             return
+        frame: Frame = {"id": effect.caller.id}
         match effect:
-            case ev.Told():
+            case ev.Told(lease=lease):
                 told = told_map(effect, self.core.level)
-                body = {"ok": True, **self.access.viewer(line.peer).row(effect.lease.claim, told)}
+                frame |= {"ok": True, **self.access.row(line.peer, lease.claim, told)}
             case ev.ToldLevel():
-                body = {"ok": True, **level_map(self.core.level)}
+                frame |= {"ok": True, **level_map(self.core.level)}
             case ev.Done(found=found):
-                body = {"ok": True} if found is None else {"ok": True, "found": found}
+                frame |= {"ok": True} if found is None else {"ok": True, "found": found}
             case ev.Refused(code=code, message=message):
-                body = {"ok": False, "error": {"code": code, "message": message}}
-            case ev.LeaseEnded(lease=lease, reason=reason):
-                body = {"event": "revoked", "lease": lease, "reason": reason.value}
-        line.send({"id": effect.caller.id, **body})
+                frame |= {"ok": False, "error": {"code": code, "message": message}}
+            case ev.LeaseEnded(lease=number, reason=reason):
+                frame |= {"event": "revoked", "lease": number, "reason": reason.value}
+        line.send(frame)
 
     def _note_unwritten(self, rest: list[ev.Effect]) -> bool:
         """A record could not be written. True where it was a promise, which is then taken back."""
@@ -319,7 +320,7 @@ class Daemon:
         """Feeds `TimePassed` when the core's one deadline has come, and not before."""
         while not self._is_stopping:
             self._rearmed = trio.Event()
-            due_at = self.core.wakeup()
+            due_at = self._due_at = self.core.wakeup()
             left_s = due_at - self.clock()
             with trio.move_on_after(max(left_s, 0)) if due_at < inf else trio.CancelScope():
                 await self._rearmed.wait()

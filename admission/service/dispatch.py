@@ -25,6 +25,8 @@ from admission.service.telling import Line
 from admission.service.views import Wanted, leases_map, level_event, level_map
 
 SECRET_BYTES = 16
+_RANKS = {one.name.lower(): one for one in Class}
+_BOUNDS = {one.value: one for one in Bound}
 
 
 def dispatch(daemon: Daemon, line: Line, body: bytes) -> None:
@@ -125,7 +127,7 @@ def _secret(text: str) -> bytes:
 
 def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acquire:
     holder, uid = _holder(line, request.pid)
-    bound = Bound(request.bound)
+    bound = _BOUNDS[request.bound]
     if holder == UNSEEN and bound is not Bound.CONNECTION:
         raise NotPermitted(
             f"acquire: your process can't be seen from here, as it is in another PID namespace "
@@ -137,7 +139,7 @@ def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acqui
         pool=request.pool,
         weight=request.weight,
         task=request.task,
-        rank=Class[request.rank.upper()],
+        rank=_RANKS[request.rank],
         group=request.group,
         bound=bound,
         ttl_s=request.ttl_s,

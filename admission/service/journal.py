@@ -15,6 +15,7 @@ are made on the event loop.
 """
 
 import os
+import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -42,6 +43,7 @@ SPARE_BYTES_MIN = 64 * 1024
 
 _KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(ev.Record)}
 _encoder = msgspec.msgpack.Encoder()
+_head = struct.Struct(">2sII").pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +84,8 @@ class Reading:
 
 def frame(number: int, kind: str, record: object) -> bytes:
     """A record with its number, twice."""
-    return _copy(number, _encoder.encode((kind, record))) * COPIES
-
-
-def _copy(number: int, body: bytes) -> bytes:
-    payload = number.to_bytes(NUMBER_BYTES, "big") + body
-    checksum = zlib.crc32(payload)
-    return MARK + len(payload).to_bytes(4, "big") + checksum.to_bytes(4, "big") + payload
+    payload = number.to_bytes(NUMBER_BYTES, "big") + _encoder.encode((kind, record))
+    return (_head(MARK, len(payload), zlib.crc32(payload)) + payload) * COPIES
 
 
 def encode(number: int, record: ev.Record) -> bytes:

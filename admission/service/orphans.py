@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from admission.core import events as ev
 from admission.core.leases import Holder, Lease, Reason
+from admission.core.values import value
 from admission.service.durations import said
 from admission.service.sensors.belonging import held_by, is_agent, nearest
 from admission.service.sensors.processes import Process, Processes
@@ -30,7 +31,7 @@ class Mark:
     socket: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ending:
     """A lease that has ended. `granted_ticks`: when it was granted, as processes count their start;
     0 where that is not known, as an earlier daemon granted it.

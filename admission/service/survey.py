@@ -70,7 +70,8 @@ class Survey:
 
     def note(self, record: ev.Record) -> None:
         """What was written down: grants and ends are remembered."""
-        self._endings.note(record, self._clock(), now_ticks())
+        if isinstance(record, ev.Granted | ev.Ended):
+            self._endings.note(record, self._clock(), now_ticks())
 
     def wish(self, pids: tuple[int, ...], uid: int, answer: Answer) -> None:
         """Asks for orphans, which are told later."""

@@ -91,8 +91,9 @@ class Watchers:
         for mine in self._watchers.values():
             for watcher in mine.values():
                 if topic in watcher.topics:
-                    viewer = self._access.viewer(watcher.line.peer)
-                    _tell(watcher, event if claim is None else viewer.row(claim, event))
+                    line = watcher.line
+                    row = event if claim is None else self._access.row(line.peer, claim, event)
+                    _tell(watcher, row)
 
 
 def _tell(watcher: Watcher, event: Frame) -> None:

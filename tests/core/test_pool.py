@@ -122,9 +122,10 @@ def test_a_pool_of_constant_size_never_waits_between_grants() -> None:
 
 def test_asking_whether_a_newcomer_would_be_granted_leaves_the_queue_as_it_was() -> None:
     pool = pool_of(1)
-    assert pool.obstacle(waiter(1), 0.0) is None
+    assert pool.is_next(waiter(1), 0.0)
     assert not pool.waiters
     put(pool, lease(1))
+    assert not pool.is_next(waiter(1), 0.0)
     assert pool.obstacle(waiter(1), 0.0) == "1 of 1 agents run"
     assert not list(pool.queue())
 
