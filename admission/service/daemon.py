@@ -32,12 +32,11 @@ from admission.service.survey import Survey
 from admission.service.telling import Line, Places, Watchers
 from admission.service.trees import Trees
 from admission.service.views import (
+    answer_map,
     claim_of,
-    level_map,
     record_map,
     sample_map,
     status_map,
-    told_map,
 )
 from admission.service.vigil import Vigil
 from admission.service.workspaces import Workspaces
@@ -145,19 +144,18 @@ class Daemon:
 
     def _carry_out(self, effects: list[ev.Effect]) -> None:
         for index, effect in enumerate(effects):
-            match effect:
-                case ev.Persist(record):
-                    if not self._write(record) and self._note_unwritten(effects[index:]):
-                        return
-                    self._publish(record)
-                case ev.Watch(holder):
-                    self._vigil.watch(holder)
-                case ev.Unwatch(holder):
-                    self._vigil.unwatch(holder)
-                case ev.FindTree(lease):
-                    self._following.want(lease.id)
-                case _:
-                    self._tell(effect)
+            if isinstance(effect, ev.Persist):
+                if not self._write(effect.record) and self._note_unwritten(effects[index:]):
+                    return
+                self._publish(effect.record)
+            elif isinstance(effect, ev.Watch):
+                self._vigil.watch(effect.holder)
+            elif isinstance(effect, ev.Unwatch):
+                self._vigil.unwatch(effect.holder)
+            elif isinstance(effect, ev.FindTree):
+                self._following.want(effect.lease.id)
+            else:
+                self._tell(effect)
 
     def _write(self, record: ev.Record) -> bool:
         # While taking over there is no file yet: the first one is written whole, right after.
@@ -168,20 +166,10 @@ class Daemon:
         line = self.lines.get(effect.caller.connection)
         if line is None:
             return
-        frame: Frame = {"id": effect.caller.id}
-        match effect:
-            case ev.Told(lease=lease):
-                told = told_map(effect, self.core.level)
-                frame |= {"ok": True, **self.access.row(line.peer, lease.claim, told)}
-            case ev.ToldLevel():
-                frame |= {"ok": True, **level_map(self.core.level)}
-            case ev.Done(found=found):
-                frame |= {"ok": True} if found is None else {"ok": True, "found": found}
-            case ev.Refused(code=code, message=message):
-                frame |= {"ok": False, "error": {"code": code, "message": message}}
-            case ev.LeaseEnded(lease=number, reason=reason):
-                frame |= {"event": "revoked", "lease": number, "reason": reason.value}
-        line.send(frame)
+        answer = answer_map(effect, self.core.level)
+        if isinstance(effect, ev.Told):
+            answer = self.access.row(line.peer, effect.lease.claim, answer)
+        line.send(answer)
 
     def _note_unwritten(self, rest: list[ev.Effect]) -> bool:
         """A record could not be written. True where it was a promise, which is then taken back."""

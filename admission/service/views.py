@@ -90,8 +90,27 @@ def lease_map(lease: Lease) -> Frame:
     }
 
 
+def answer_map(answer: ev.Answer, level: Level) -> Frame:
+    """The whole answer: whose request it belongs to, and what it says."""
+    frame: Frame = {"id": answer.caller.id}
+    if isinstance(answer, ev.Told):
+        frame["ok"] = True
+        frame |= told_map(answer, level)
+    elif isinstance(answer, ev.Done):
+        frame["ok"] = True
+        if answer.found is not None:
+            frame["found"] = answer.found
+    elif isinstance(answer, ev.Refused):
+        frame |= {"ok": False, "error": {"code": answer.code, "message": answer.message}}
+    elif isinstance(answer, ev.LeaseEnded):
+        frame |= {"event": "revoked", "lease": answer.lease, "reason": answer.reason.value}
+    else:
+        frame |= {"ok": True, **level_map(level)}
+    return frame
+
+
 def told_map(told: ev.Told, level: Level) -> Frame:
-    """The answer that grants or confirms a lease.
+    """What is said of a lease to one who is given or confirmed it.
 
     Its secret is for the connection that holds it: not for one that shares it, nor for whoever
     else renews or yields it, as who knows the secret can take the lease over.
