@@ -193,7 +193,8 @@ class Ledger:
         return lease
 
     def end(self, now: float, lease: Lease, reason: Reason) -> None:
-        self.drop_regain(lease, "unknown_lease", f"lease {lease.id} ended: {reason}")
+        if lease.state is State.YIELDED:
+            self.drop_regain(lease, "unknown_lease", f"lease {lease.id} ended: {reason}")
         self.forget(lease)
         self.ended += 1
         self.pools[lease.claim.pool].note_hold(now - lease.granted_at)

@@ -47,14 +47,18 @@ def refusal_of(
     if ledger.waiting >= limits.waiters_max:
         message = f"{limits.waiters_max} wait already, and that is the limit; try again later"
         return "queue_full", message
-    mine = ledger.of(event.caller.connection)
-    if sum(isinstance(one, Waiter) for one in mine) >= limits.waiters_per_connection_max:
+    most_of_one = limits.waiters_per_connection_max
+    if ledger.waiting >= most_of_one and _waiters(ledger, event.caller.connection) >= most_of_one:
         return (
             "queue_full",
-            f"{limits.waiters_per_connection_max} requests of this connection wait already, "
+            f"{most_of_one} requests of this connection wait already, "
             "and that is the limit; wait for some of them first",
         )
     return _refusal_of_user(event.claim.uid, ledger, limits)
+
+
+def _waiters(ledger: Ledger, connection: int) -> int:
+    return sum(isinstance(one, Waiter) for one in ledger.of(connection))
 
 
 def _refusal_of_user(uid: int, ledger: Ledger, limits: Limits) -> tuple[str, str] | None:
