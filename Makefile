@@ -8,7 +8,7 @@ TASKS ?= scripts/sample_tasks.jsonl
 PYTEST ?=
 # How long `make torture` and `make fuzz` look on; the first takes half a minute more to come to rest.
 SECONDS ?= 60
-# More options for them: `make torture OPTIONS="--plant order"`.
+# More options for them, and for `make bench`: `make torture OPTIONS="--plant order"`.
 OPTIONS ?=
 TYPESCRIPT := clients/typescript
 
@@ -19,7 +19,7 @@ help:
 	@echo 'make test [PYTEST="-k name"]             check everything, then run the tests'
 	@echo 'make check                               lint, format and types only'
 	@echo 'make format                              put the code into shape'
-	@echo 'make bench                               the benchmarks, as ratios within one run'
+	@echo 'make bench [OPTIONS=--install]           the benchmarks, as ratios within one run'
 	@echo 'make plants                              plant known bugs, and see the tests find them'
 	@echo 'make torture [SECONDS=60]                real processes, and a daemon that is killed all the while'
 	@echo 'make fuzz [SECONDS=60]                   input that was never meant to come'
@@ -52,7 +52,7 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/installed-dev
-	$(BIN)/python -m scripts.bench
+	$(BIN)/python -m scripts.bench $(OPTIONS)
 
 plants: $(VENV)/installed-dev
 	$(BIN)/python scripts/plant_bugs.py

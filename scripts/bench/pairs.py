@@ -1,117 +1,106 @@
-"""Acquire and release, as fast as the daemon answers, against a server that only echoes."""
+"""Acquire and release, as fast as a server answers, against servers that only echo and against a
+semaphore in Redis.
+"""
 
-import os
-import select
-import socket
-import sys
-import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
 
-import msgpack
+from scripts.bench.crowd import measure_crowd
+from scripts.bench.figures import Figure, ratios, skipped
+from scripts.bench.load import Load, Server, drive, lease_talk
+from scripts.bench.peers.redis_semaphore import serve_redis, why_no_redis
+from scripts.bench.stage import Stage, progress
 
-from admission.protocol import encode
-from admission_client.granted import claim_fields
-from scripts.bench.figures import Figure
-from scripts.bench.stage import Broken, Stage, cpu_s, progress
-
-CONNECTIONS = 64
-DRIVE_S = 1.0
+CONNECTIONS = (1, 16, 64, 256)
+# At so many connections the targets hold, and CPU is looked at.
+MAIN = 64
+DRIVE_S = 0.5
 WARM_UP_S = 0.3
-ANSWER_BYTES_MAX = 4096
-# How often the answers are collected: before either server has gone through what 64 connections
-# asked, so that it always has work. To be woken by each answer would cost the server ten
-# microseconds, and only the slower one, as the quicker one finds us awake.
-LOOK_S = 0.0002
-ACQUIRE, RELEASE = 1, 2  # the ids of the two requests, by which the answers are told apart
-
-
-@dataclass(frozen=True)
-class Load:
-    """What one server did in one round."""
-
-    pairs_per_s: float
-    server_us_a_pair: float
-    generator_pct: float
+OURS, TRIO, ASYNCIO, REDIS = "daemon", "trio echo", "asyncio echo", "Redis semaphore"
+CROWD = "Python clients"
+Loads = dict[str, list[Load]]
 
 
 def bench_pairs(stage: Stage, rounds: int) -> list[Figure]:
-    echo_path = str(stage.folder / "echo.sock")
-    servers = [(stage.serve(), stage.socket), (stage.play("echo", echo_path).pid, echo_path)]
-    loads: list[list[Load]] = [[], []]
-    for server in servers:
-        drive(*server, WARM_UP_S)
+    servers = _servers(stage)
+    for server in servers.values():
+        drive(server, MAIN, WARM_UP_S)
+    loads: dict[int, Loads] = {count: {name: [] for name in servers} for count in CONNECTIONS}
+    crowds: dict[str, list[float]] = {name: [] for name in (OURS, REDIS) if name in servers}
     for number in range(rounds):
         progress(f"pairs: round {number + 1} of {rounds}")
-        for which in (0, 1) if number % 2 else (1, 0):
-            loads[which].append(drive(*servers[which], DRIVE_S))
-    daemon, echo = loads
-    both = list(zip(daemon, echo, strict=True))
-    ratios = [ours.pairs_per_s / bare.pairs_per_s for ours, bare in both]
-    by_cpu = [bare.server_us_a_pair / ours.server_us_a_pair for ours, bare in both]
-    return [
-        Figure("pairs: the daemon", "pairs/s", [load.pairs_per_s for load in daemon]),
-        Figure("pairs: a bare trio echo server", "pairs/s", [load.pairs_per_s for load in echo]),
-        Figure("pairs: daemon / echo", "", ratios, at_least=0.5),
-        Figure("pairs: the daemon's CPU", "us/pair", [load.server_us_a_pair for load in daemon]),
-        Figure("pairs: the echo server's CPU", "us/pair", [load.server_us_a_pair for load in echo]),
-        Figure("pairs: the same ratio by CPU", "", by_cpu),
-        Figure(
-            "pairs: generator, at the echo", "% of a core", [load.generator_pct for load in echo]
-        ),
-    ]
+        for count in CONNECTIONS:
+            for name in _in_turn(list(servers), number):
+                loads[count][name].append(drive(servers[name], count, DRIVE_S))
+        for name in _in_turn(list(crowds), number):
+            kind = "ours" if name == OURS else "redis"
+            crowds[name].append(measure_crowd(stage, kind, servers[name].path, MAIN))
+    figures = [figure for count in CONNECTIONS for figure in _rows(count, loads[count])]
+    figures += _cpu_rows(loads[MAIN])
+    figures += _crowd_rows(crowds, loads[MAIN])
+    if REDIS not in servers:
+        figures.append(skipped(f"pairs: {REDIS}", why_no_redis()))
+    return figures
 
 
-def drive(pid: int, path: str, seconds: float) -> Load:
-    """One lease after the other on all connections at once, as fast as they are answered.
-
-    The same for both servers: the echo of `acquire` is taken for a lease, that of `release` for
-    its end.
-    """
-    if sys.platform != "linux":
-        raise NotImplementedError
-    with ExitStack() as stack:
-        poll = stack.enter_context(select.epoll())
-        clients: dict[int, tuple[socket.socket, bytes]] = {}
-        for _ in range(CONNECTIONS):
-            sock = stack.enter_context(socket.socket(socket.AF_UNIX))
-            sock.connect(path)
-            poll.register(sock, select.EPOLLIN)
-            fields = claim_fields(pool="many", task="bench", bound="connection")
-            fields |= {"id": ACQUIRE, "op": "acquire", "request": os.urandom(16)}
-            clients[sock.fileno()] = sock, encode(fields)
-        server_s, own_s, begun_at = cpu_s(pid), time.process_time(), time.perf_counter()
-        pairs, ended_at = _exchange(poll.poll, clients, begun_at + seconds)
-        elapsed_s = ended_at - begun_at
-        return Load(
-            pairs / elapsed_s,
-            (cpu_s(pid) - server_s) / pairs * 1e6,
-            100 * (time.process_time() - own_s) / elapsed_s,
-        )
+def _servers(stage: Stage) -> dict[str, Server]:
+    servers = {OURS: Server(stage.serve(), stage.socket, lease_talk)}
+    for name, role in ((TRIO, "echo"), (ASYNCIO, "echo-asyncio")):
+        path = str(stage.folder / f"{role}.sock")
+        servers[name] = Server(stage.play(role, path).pid, path, lease_talk)
+    if not why_no_redis():
+        servers[REDIS] = serve_redis(stage)
+    return servers
 
 
-def _exchange(
-    poll: Callable[[float], list[tuple[int, int]]],
-    clients: dict[int, tuple[socket.socket, bytes]],
-    until: float,
-) -> tuple[int, float]:
-    """How many pairs were answered, and when it was over."""
-    pairs = 0
-    for sock, acquire in clients.values():
-        sock.send(acquire)
-    while (now := time.perf_counter()) < until:
-        time.sleep(LOOK_S)
-        for descriptor, _ in poll(0):
-            sock, acquire = clients[descriptor]
-            # An answer is small and sent by one call, so one call receives it whole.
-            answer = msgpack.unpackb(sock.recv(ANSWER_BYTES_MAX)[4:])
-            if not answer.get("ok", True) or "event" in answer:
-                raise Broken(f"a request was refused, or had to wait: {answer}")
-            if answer["id"] == ACQUIRE:
-                lease = answer.get("lease", 1)
-                sock.send(encode({"id": RELEASE, "op": "release", "lease": lease}))
-            else:
-                pairs += 1
-                sock.send(acquire)
-    return pairs, now
+def _in_turn(names: list[str], number: int) -> list[str]:
+    """There and back: each comes first as often as last."""
+    return names if number % 2 else names[::-1]
+
+
+def _rows(count: int, loads: Loads) -> list[Figure]:
+    head = f"pairs, {count} connection{'s' if count > 1 else ''}"
+
+    def values(name: str, of: Callable[[Load], float]) -> list[float]:
+        return [of(load) for load in loads[name]]
+
+    figures: list[Figure] = []
+    for name in loads:
+        figures += [
+            Figure(f"{head}: {name}", "pairs/s", values(name, lambda load: load.pairs_per_s)),
+            Figure(f"{head}: {name}, p50 of acquire", "us", values(name, lambda load: load.p50_us)),
+            Figure(f"{head}: {name}, p99 of acquire", "us", values(name, lambda load: load.p99_us)),
+        ]
+    ours, echo = (values(name, lambda load: load.pairs_per_s) for name in (OURS, TRIO))
+    at_least = 0.7 if count == MAIN else None
+    figures.append(Figure(f"{head}: daemon / trio echo", "", ratios(ours, echo), at_least=at_least))
+    return figures
+
+
+def _cpu_rows(loads: Loads) -> list[Figure]:
+    """What a pair takes of a core, at whichever pace the generator could ask for it."""
+    head = f"pairs, {MAIN} connections"
+    used = {name: [load.server_us_a_pair for load in loads[name]] for name in loads}
+    figures = [Figure(f"{head}: {name}, CPU", "us/pair", used[name]) for name in used]
+    for name in used:
+        if name != OURS:
+            by_cpu = ratios(used[name], used[OURS])
+            figures.append(Figure(f"{head}: daemon / {name} by CPU", "", by_cpu))
+    for name in (OURS, TRIO):
+        busy = [load.generator_pct for load in loads[name]]
+        figures.append(Figure(f"{head}: generator, at the {name}", "% of a core", busy))
+    return figures
+
+
+def _crowd_rows(crowds: dict[str, list[float]], loads: Loads) -> list[Figure]:
+    """The same number of connections, driven by each one's own Python client."""
+    head = f"pairs, {MAIN} connections"
+    figures = [Figure(f"{head}, {CROWD}: {OURS}", "pairs/s", crowds[OURS])]
+    if REDIS in crowds:
+        its = crowds[REDIS]
+        driven = [load.pairs_per_s for load in loads[OURS]]
+        figures += [
+            Figure(f"{head}, {CROWD}: {REDIS} with redis-py", "pairs/s", its),
+            Figure(f"{head}, {CROWD}: ours / redis-py", "", ratios(crowds[OURS], its), at_least=1),
+            Figure(f"{head}: daemon / Redis with redis-py", "", ratios(driven, its), at_least=1),
+        ]
+    return figures

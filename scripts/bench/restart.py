@@ -13,7 +13,7 @@ from collections.abc import Callable
 from admission.protocol import AdmissionError
 from admission_client import Client
 from admission_client.granted import rows
-from scripts.bench.figures import Figure
+from scripts.bench.figures import Figure, ratios
 from scripts.bench.roles import HERD
 from scripts.bench.run import time_command_s
 from scripts.bench.stage import Broken, Stage, progress
@@ -50,11 +50,7 @@ def bench_restart(stage: Stage, rounds: int) -> list[Figure]:
         Figure("restart: and all of them listed", "ms", shown_ms),
         Figure("restart: an interpreter and the same imports", "ms", imports_ms),
         Figure("restart: serving, less interpreter and imports", "ms", more_ms, at_most=1000),
-        Figure(
-            "restart: serving / interpreter and imports",
-            "",
-            [serves / bare for serves, bare in zip(serves_ms, imports_ms, strict=True)],
-        ),
+        Figure("restart: serving / interpreter and imports", "", ratios(serves_ms, imports_ms)),
     ]
 
 

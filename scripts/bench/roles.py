@@ -36,6 +36,38 @@ def echo(path: str) -> None:
     trio.run(serve)
 
 
+def echo_asyncio(path: str) -> None:
+    """The same with what the standard library has for it, and nothing between it and the socket."""
+    import asyncio  # late, as above
+
+    class Answer(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(data)
+
+    async def serve() -> None:
+        server = await asyncio.get_running_loop().create_unix_server(Answer, path, backlog=1024)
+        print("listening", flush=True)
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+def import_only(_: str) -> None:
+    """A process that has what a daemon like ours can't do without, and does nothing."""
+    import sqlite3  # noqa: F401
+
+    import msgpack  # noqa: F401
+    import psutil  # noqa: F401
+    import trio  # noqa: F401
+
+    print("imported", flush=True)
+    signal.pause()
+
+
 def hold(path: str) -> None:
     """Takes the one unit of the pool `one`, says when it was granted, and keeps it: without a
     connection, as what `admission run` becomes.
@@ -76,6 +108,8 @@ def hold_many(path: str) -> None:
 HERD = 1000
 ROLES: dict[str, Callable[[str], None]] = {
     "echo": echo,
+    "echo-asyncio": echo_asyncio,
+    "imports": import_only,
     "holder": hold,
     "bystander": stand_by,
     "herd": hold_many,

@@ -121,6 +121,14 @@ class Stage:
                 time.sleep(POLL_S)
         raise Broken(f"the daemon is not where it should be after {START_S:g} s: {self._said()}")
 
+    def wait_until(self, holds: Callable[[], bool], whose: str) -> None:
+        """Looks again and again until it is so."""
+        give_up_at = time.monotonic() + START_S
+        while not holds():
+            if time.monotonic() > give_up_at:
+                raise Broken(f"{whose} is not there after {START_S:g} s: {self._said()}")
+            time.sleep(POLL_S)
+
     def check(self) -> None:
         """Nothing of what was started failed on the way."""
         if "Traceback" in (words := self._said()):
