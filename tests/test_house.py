@@ -52,6 +52,7 @@ CLIENT_MAY = STANDARD | {"admission.__version__", "admission.protocol", "admissi
 CLIENT_FILE_MAY = {
     "aio.py": {"anyio"},
     "aio_keeping.py": {"anyio"},
+    "aio_leasing.py": {"anyio"},
     "aio_monitor.py": {"anyio"},
     "autopilot.py": {"trio"},
     # `admission simulate` runs the rules themselves, with a configuration, on a history.

@@ -11,7 +11,7 @@ from typing import Protocol, Self, TypedDict, Unpack
 from anyio.from_thread import BlockingPortal
 
 from admission.protocol import Frame, LeaseLost
-from admission_client import aio, blocking, lease
+from admission_client import aio, aio_leasing, blocking, lease, leasing
 from admission_client.granted import Lease, claim_fields
 
 OnQueued = Callable[[Frame], None]
@@ -51,6 +51,9 @@ class Front(Protocol):
         self, pool: str, socket: str, **how: Unpack[How]
     ) -> AbstractContextManager[Lease]: ...
 
+    def yielded(self, granted: Lease, wait: float | None = None) -> AbstractContextManager[None]:
+        """`granted.yielded`, of a lease that this front's `lease` gave."""
+
     def client(self, path: str) -> AbstractContextManager[Talk]: ...
 
 
@@ -59,6 +62,10 @@ class Blocking:
 
     def lease(self, pool: str, socket: str, **how: Unpack[How]) -> AbstractContextManager[Lease]:
         return lease(pool, socket=socket, **how)
+
+    def yielded(self, granted: Lease, wait: float | None = None) -> AbstractContextManager[None]:
+        assert isinstance(granted, leasing.HeldLease)
+        return granted.yielded(wait)
 
     @contextmanager
     def client(self, path: str) -> Iterator[Talk]:
@@ -96,6 +103,10 @@ class Async:
 
     def lease(self, pool: str, socket: str, **how: Unpack[How]) -> AbstractContextManager[Lease]:
         return self._portal.wrap_async_context_manager(aio.lease(pool, socket=socket, **how))
+
+    def yielded(self, granted: Lease, wait: float | None = None) -> AbstractContextManager[None]:
+        assert isinstance(granted, aio_leasing.HeldLease)
+        return self._portal.wrap_async_context_manager(granted.yielded(wait))
 
     @contextmanager
     def client(self, path: str) -> Iterator[Talk]:

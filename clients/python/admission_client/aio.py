@@ -8,8 +8,8 @@ Cancelling a wait takes the request back: a grant that was on its way goes to th
 
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 
 import anyio
 import anyio.to_thread
@@ -34,13 +34,12 @@ from admission_client.dialogue import (
     pauses_s,
     stuck,
 )
-from admission_client.granted import Lease, claim_fields, parent_lease
-from admission_client.leasing import Tenure
+from admission_client.granted import Lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from admission_client.aio_leasing import lease
     from admission_client.aio_monitor import ResourceMonitor
-    from admission_client.leasing import OnLost
 
 __all__ = ["Client", "ResourceMonitor", "lease"]
 
@@ -113,13 +112,8 @@ class Client:
         give_up_at = None if wait_s is None else time.monotonic() + wait_s
         try:
             while True:
-                limit_s = None
-                if give_up_at is not None:
-                    once["wait_s"] = left_s = max(0.0, give_up_at - time.monotonic())
-                    limit_s = left_s + ANSWER_TIMEOUT_S
                 try:
-                    await self._send(self._dialogue.ask("acquire", once))
-                    return Lease(await self._answer(limit_s, on_queued))
+                    return await self._ask_for_lease("acquire", once, give_up_at, on_queued)
                 except Disconnected:
                     await self._reconnect(RECONNECT_S)
         except BaseException as problem:
@@ -155,6 +149,48 @@ class Client:
                     raise
                 return
 
+    async def yield_units(self, lease: Lease) -> None:
+        """Gives a lease's units back for a while; the lease stays. If the daemon is away, it is
+        waited for.
+
+        Raises:
+            LeaseLost: it had ended already.
+            AdmissionError: no daemon could be had.
+        """
+        try:
+            await self.ask("yield", {"lease": lease.id})
+        except Disconnected:
+            await self._reconnect(RECONNECT_S)
+            await self.ask("yield", {"lease": lease.id})
+
+    async def regain(
+        self,
+        lease: Lease,
+        wait_s: float | None = None,
+        on_queued: Callable[[Frame], None] | None = None,
+    ) -> Lease:
+        """The same lease with its units, when they are granted again. If the daemon goes away
+        meanwhile, the place in the queue is taken up again.
+
+        Args:
+            lease: one that was yielded.
+            wait_s: at most so many seconds; None for ever, 0 now or not at all.
+            on_queued: called with each `queued` event.
+
+        Raises:
+            NoSlot: nothing was free within the wait; the lease stays, without its units.
+            LeaseLost: it has ended.
+            AdmissionError: it was refused, or no daemon could be had.
+        """
+        give_up_at = None if wait_s is None else time.monotonic() + wait_s
+        while True:
+            try:
+                return await self._ask_for_lease(
+                    "regain", {"lease": lease.id}, give_up_at, on_queued
+                )
+            except Disconnected:
+                await self._reconnect(RECONNECT_S)
+
     async def watch(self, topics: list[str] | None = None) -> AsyncGenerator[Frame, None]:
         """The news, as they come, until the daemon ends."""
         await self._send(self._dialogue.ask("watch", {} if topics is None else {"topics": topics}))
@@ -165,6 +201,21 @@ class Client:
             await self._receive()
 
     # --- the connection -------------------------------------------------------------------------
+
+    async def _ask_for_lease(
+        self,
+        op: str,
+        fields: Frame,
+        give_up_at: float | None,
+        on_queued: Callable[[Frame], None] | None,
+    ) -> Lease:
+        limit_s = None
+        if give_up_at is not None:
+            left_s = max(0.0, give_up_at - time.monotonic())
+            fields = {**fields, "wait_s": left_s}
+            limit_s = left_s + ANSWER_TIMEOUT_S
+        await self._send(self._dialogue.ask(op, fields))
+        return Lease(await self._answer(limit_s, on_queued))
 
     async def _answer(
         self, limit_s: float | None, on_queued: Callable[[Frame], None] | None
@@ -265,76 +316,14 @@ class Client:
         await self.aclose()
 
 
-@asynccontextmanager
-async def lease(
-    pool: str = "agents",
-    *,
-    weight: int = 1,
-    task: str = "",
-    wait: float | None = None,
-    class_: str = "normal",
-    group: str = "",
-    ttl: float | None = None,
-    bound: str = "process",
-    nested: str = "share",
-    socket: str | None = None,
-    on_lost: "OnLost | None" = None,
-    cancel_on_lost: bool = False,
-) -> AsyncIterator[Lease]:
-    """Holds a lease for the body of an `async with`; all is as with `admission_client.lease`, but
-    that the keeper is a task, which calls `on_lost`. So a body that is kept has to end in the task
-    in which it began.
-
-    Args:
-        cancel_on_lost: cancel the body, too, when the lease is lost. Then LeaseLost is raised at
-            its end, even where `on_lost` was told.
-    """
-    fields = claim_fields(
-        pool=pool,
-        weight=weight,
-        task=task,
-        class_=class_,
-        group=group,
-        ttl_s=ttl,
-        bound=bound,
-        parent=parent_lease(),
-        nested=nested,
-    )
-    is_kept = on_lost is not None or cancel_on_lost or bound == "connection"
-    async with Client(socket, autostart=True) as client:
-        granted = await client.acquire(fields, wait)
-        tenure = Tenure(granted, on_lost)
-        try:
-            if is_kept and not granted.is_shared:
-                from admission_client.aio_keeping import kept  # late: it is built on this module
-
-                async with kept(client, tenure, cancel_on_lost=cancel_on_lost):
-                    yield granted
-            else:
-                yield granted
-        except BaseException:
-            with anyio.move_on_after(FAREWELL_S, shield=True), suppress(AdmissionError):
-                await _give_back(client, tenure)
-            tenure.tell()
-            raise
-        with anyio.CancelScope(shield=True):
-            await _give_back(client, tenure)
-        tenure.end(was_cut_short=cancel_on_lost)
-
-
-async def _give_back(client: Client, tenure: Tenure) -> None:
-    if tenure.lost is not None:
-        return
-    try:
-        await client.release(tenure.lease)
-    except LeaseLost as problem:
-        tenure.lose(problem)
-
-
 def __getattr__(name: str) -> object:
-    """ResourceMonitor, which is built on this module, and so can't be imported above."""
+    """What is built on this module, and so can't be imported above."""
     if name == "ResourceMonitor":
         from admission_client.aio_monitor import ResourceMonitor
 
         return ResourceMonitor
+    if name == "lease":
+        from admission_client.aio_leasing import lease
+
+        return lease
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

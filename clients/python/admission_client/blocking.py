@@ -119,10 +119,9 @@ class Client:
         give_up_at = None if wait_s is None else time.monotonic() + wait_s
         try:
             while True:
-                if give_up_at is not None:
-                    once["wait_s"] = max(0.0, give_up_at - time.monotonic())
                 try:
-                    return self._acquire_once(once, on_wait)
+                    once |= _left(give_up_at)
+                    return self._ask_for_lease("acquire", once, on_wait)
                 except Disconnected:
                     self._reconnect(RECONNECT_S)
         except BaseException as problem:
@@ -158,6 +157,44 @@ class Client:
                     raise
                 return
 
+    def yield_units(self, lease: Lease) -> None:
+        """Gives a lease's units back for a while; the lease stays. If the daemon is away, it is
+        waited for.
+
+        Raises:
+            LeaseLost: it had ended already.
+            AdmissionError: no daemon could be had.
+        """
+        try:
+            self.ask("yield", {"lease": lease.id})
+        except Disconnected:
+            self._reconnect(RECONNECT_S)
+            self.ask("yield", {"lease": lease.id})
+
+    def regain(
+        self, lease: Lease, wait_s: float | None = None, on_wait: "OnWait | None" = None
+    ) -> Lease:
+        """The same lease with its units, when they are granted again. If the daemon goes away
+        meanwhile, the place in the queue is taken up again.
+
+        Args:
+            lease: one that was yielded.
+            wait_s: at most so many seconds; None for ever, 0 now or not at all.
+            on_wait: told of the place in the queue.
+
+        Raises:
+            NoSlot: nothing was free within the wait; the lease stays, without its units.
+            LeaseLost: it has ended.
+            AdmissionError: it was refused, or no daemon could be had.
+        """
+        give_up_at = None if wait_s is None else time.monotonic() + wait_s
+        while True:
+            try:
+                fields = {"lease": lease.id, **_left(give_up_at)}
+                return self._ask_for_lease("regain", fields, on_wait)
+            except Disconnected:
+                self._reconnect(RECONNECT_S)
+
     def watch(
         self, topics: list[str] | None = None, wait_s: float | None = None
     ) -> "Iterator[Frame]":
@@ -174,8 +211,8 @@ class Client:
 
     # --- the connection -------------------------------------------------------------------------
 
-    def _acquire_once(self, fields: Frame, on_wait: "OnWait | None") -> Lease:
-        self._send(self._dialogue.ask("acquire", fields))
+    def _ask_for_lease(self, op: str, fields: Frame, on_wait: "OnWait | None") -> Lease:
+        self._send(self._dialogue.ask(op, fields))
         wait_s = fields.get("wait_s")
         limit_s = wait_s + ANSWER_TIMEOUT_S if isinstance(wait_s, float) else None
         return Lease(self._answer(limit_s, on_wait))
@@ -294,6 +331,11 @@ class Client:
             pass
         finally:
             self.close()
+
+
+def _left(give_up_at: float | None) -> Frame:
+    """The field that says how long a request may still wait; none where it is for ever."""
+    return {} if give_up_at is None else {"wait_s": max(0.0, give_up_at - time.monotonic())}
 
 
 def connect(path: str) -> _socket.socket:

@@ -80,6 +80,10 @@ class Lease:
     def __repr__(self) -> str:
         return f"<Lease {self.id}: {self.weight} of {self.pool}>"
 
+    def follow(self, later: "Lease") -> None:
+        """Goes by what the daemon said of the same lease later: the level may be another one."""
+        self.level, self.params, self.reply = later.level, later.params, later.reply
+
     def environment(self) -> dict[str, str]:
         """The variables by which a command learns what it was granted."""
         params = self.params

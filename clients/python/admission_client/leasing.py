@@ -77,6 +77,51 @@ def _ended(lease: Lease, reason: str) -> LeaseLost:
     return LeaseLost(f"lease {lease.id} has ended: {reason}; {what_to_do}", "revoked")
 
 
+class HeldLease(Lease):
+    """The lease of a `with`. `path` is the socket of the daemon that granted it."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, reply: Frame, path: str) -> None:
+        super().__init__(reply)
+        self.path = path
+
+    def yielded(self, wait: float | None = None) -> "Yielded":
+        """Gives the units back for the body of a `with`, as when that waits for a model's answer,
+        and takes them again behind it, whether it failed or not; waiting where one must, before
+        newcomers. A shared lease keeps its units: others of the process above may need them.
+
+        Args:
+            wait: for them, at most so many seconds; None for ever, 0 now or not at all.
+
+        Raises:
+            NoSlot: there were none within the wait; the lease is still there, without its units.
+            LeaseLost: it has ended.
+            AdmissionError: no daemon could be had.
+        """
+        return Yielded(self, wait)
+
+
+class Yielded:
+    """A lease without its units, for the body of a `with`. It has connections of its own, as that
+    of the lease may have a keeper.
+    """
+
+    def __init__(self, lease: HeldLease, wait_s: float | None) -> None:
+        self._lease = lease
+        self._wait_s = wait_s
+
+    def __enter__(self) -> None:
+        if not self._lease.is_shared:
+            with Client(self._lease.path) as client:
+                client.yield_units(self._lease)
+
+    def __exit__(self, *_: object) -> None:
+        if not self._lease.is_shared:
+            with Client(self._lease.path) as client:
+                self._lease.follow(client.regain(self._lease, self._wait_s))
+
+
 class lease:
     """Holds a lease for the body of a `with`, waiting for it where one must.
 
@@ -145,12 +190,13 @@ class lease:
         self._keeper: Keeper | None = None
         self._pid = 0
 
-    def __enter__(self) -> Lease:
+    def __enter__(self) -> HeldLease:
         self._pid = os.getpid()
         self._tenure = None
         self._fields["request"] = os.urandom(REQUEST_BYTES)
         try:
-            lease = self._client.acquire(self._fields, self._wait_s)
+            granted = self._client.acquire(self._fields, self._wait_s)
+            lease = HeldLease(granted.reply, self._client.path)
             self._tenure = Tenure(lease, self._on_lost)
             if self._is_kept and not lease.is_shared:
                 self._begin_keeping(self._tenure)
