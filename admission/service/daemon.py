@@ -187,19 +187,18 @@ class Daemon:
         self._inbox.appendleft(ev.JournalFailed(records))
 
     def _publish(self, record: ev.Record) -> None:
-        now = self.clock()
         if isinstance(record, ev.LevelChanged):
             self._log_level(record)
             if self.core.governor.sample is not None:
                 self._note_metrics(self.core.governor.sample)
-        if isinstance(record, ev.Granted):
+        elif isinstance(record, ev.Granted):
             # At once for a new tree; for all that are out, with each sample.
             self.sensors.is_close |= record.lease.claim.bound is Bound.TREE
             self._sampling.hurry()
         self.survey.note(record)
         if self._history is not None:
             self._history.note_record(record)
-        if self.watchers and (news := record_map(record, self.core.level, now)):
+        if self.watchers and (news := record_map(record, self.core.level, self.clock())):
             self.watchers.publish(*news, claim_of(record))
 
     def _log_level(self, record: ev.LevelChanged) -> None:
