@@ -20,7 +20,9 @@ OURS = (
     ours("table, every 2 s", TABLE, sample_s=2),
     ours("table, without the budget", replace(TABLE, budget=replace(TABLE.budget, is_on=False))),
     ours("table, CPU as it reads", replace(TABLE, patience=PLAIN_CPU)),
+    ours("table, yielding", TABLE, yields=True),
     ours("budget, at most 5", Throttle(policy="budget")),
+    ours("budget, at most 5, yielding", Throttle(policy="budget"), yields=True),
     ours("budget, at most 10", Throttle(policy="budget", growth=Growth(agents_max=AGENTS_MAX))),
 )
 

@@ -21,6 +21,8 @@ class Fixed:
         self.changes = 0
         self.sample_s = 1
         self.sees_instant = False
+        self.yields = False
+        self.resumes: list[int] = []
         self.waiting: deque[tuple[int, Task]] = deque()
         self.running: dict[int, Task] = {}
         self.sample = Sample(0.0)
@@ -30,6 +32,11 @@ class Fixed:
 
     def leave(self, now: float, number: int) -> None:
         del self.running[number]
+
+    def rest(self, now: float, number: int) -> None:
+        """None of these rules knows of yielding. Likewise below."""
+
+    def want(self, now: float, number: int) -> None: ...
 
     def sense(self, now: float, sample: Sample) -> None:
         self.sample = sample

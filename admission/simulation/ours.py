@@ -22,6 +22,8 @@ class Ours:
         throttle: Throttle | None = None,
         specs: tuple[PoolSpec, ...] | None = None,
         sample_s: int = SAMPLE_S,
+        *,
+        yields: bool = False,
     ) -> None:
         self.throttle = throttle or Throttle()
         self.specs = specs or pools_of(self.throttle.levels)
@@ -30,6 +32,8 @@ class Ours:
         self.changes = 0
         self.sample_s = sample_s
         self.sees_instant = False
+        self.yields = yields
+        self.resumes: list[int] = []
         self._leases: dict[int, int] = {}
         self._wakeup_at = self.core.wakeup()
 
@@ -41,6 +45,14 @@ class Ours:
         caller, holder = Caller(number, 2), Holder(number, START_TICKS)
         self._feed(now, ev.Release(caller, self._leases.pop(number), (holder,)))
 
+    def rest(self, now: float, number: int) -> None:
+        if number in self._leases:  # else it was killed in the same second
+            self._feed(now, ev.Yield(Caller(number, 3), self._leases[number]))
+
+    def want(self, now: float, number: int) -> None:
+        if number in self._leases:
+            self._feed(now, ev.Regain(Caller(number, 4), self._leases[number]))
+
     def sense(self, now: float, sample: Sample) -> None:
         self._feed(now, ev.Sampled(sample))
 
@@ -51,9 +63,13 @@ class Ours:
     def _feed(self, now: float, event: ev.Event) -> None:
         before = self.core.pools["agents"].capacity
         for effect in self.core.handle(now, event):
-            if isinstance(effect, ev.Told):
-                number = effect.lease.claim.holder.pid
+            if not isinstance(effect, ev.Told):
+                continue
+            number = effect.lease.claim.holder.pid
+            if number not in self._leases:
                 self._leases[number] = effect.lease.id
                 self.starts.append(number)
+            elif effect.lease.is_out:
+                self.resumes.append(number)
         self.changes += self.core.pools["agents"].capacity != before
         self._wakeup_at = self.core.wakeup()

@@ -16,7 +16,9 @@ LOAD_S = 60.0
 
 @dataclass(slots=True)
 class Running:
-    """A task that was started. It waits for an answer (`answer_s` > 0) or works (`work_core_s`)."""
+    """A task that was started. It waits for an answer (`answer_s` > 0) or works (`work_core_s`);
+    or, with `is_held_up`, it has its answer and not yet the units to work with.
+    """
 
     number: int
     task: Task
@@ -25,6 +27,7 @@ class Running:
     work_core_s: float = 0.0
     memory_gib: float = 0.0
     done: int = 0
+    is_held_up: bool = False
 
 
 @dataclass(slots=True)
@@ -43,10 +46,19 @@ def waiting_share(demand: float) -> float:
 
 
 class Plant:
-    """See the module. Sums over seconds (`*_sum`) are for whoever takes the mean of an interval."""
+    """See the module. Sums over seconds (`*_sum`) are for whoever takes the mean of an interval.
 
-    def __init__(self, day: Day, *, has_endless_memory: bool = False) -> None:
+    Attributes:
+        yields: tasks need no units while they wait for an answer, and go on when they are told to.
+        asking, answered: those that began to wait in the last second, and those that have their
+            answer since, where tasks yield.
+    """
+
+    def __init__(self, day: Day, *, has_endless_memory: bool = False, yields: bool = False) -> None:
         self.day = day
+        self.yields = yields
+        self.asking: list[int] = []
+        self.answered: list[int] = []
         # From here on nothing fits any more.
         self.room_gib = inf if has_endless_memory else day.shape.total_gib + day.compressor_gib
         self.second = 0
@@ -65,6 +77,17 @@ class Plant:
 
     def start(self, number: int, task: Task) -> None:
         self.running[number] = Running(number, task, self.second, task.cycles[0].answer_s)
+        self._ask(number)
+
+    def go_on(self, number: int) -> None:
+        """It has its units again, unless it was killed meanwhile."""
+        if one := self.running.get(number):
+            one.is_held_up = False
+            one.work_core_s = one.task.cycles[one.done].work_core_s
+
+    def _ask(self, number: int) -> None:
+        if self.yields:
+            self.asking.append(number)
 
     def step(self) -> list[tuple[int, bool]]:
         """One second. The numbers of the tasks that ended in it, and whether they were killed."""
@@ -78,7 +101,7 @@ class Plant:
                 cycle = one.task.cycles[one.done]
                 grown = min(1.0, (second - one.started_at + 1) / BOOT_S)
                 one.memory_gib = one.task.base_gib * grown
-                if one.answer_s <= 0:
+                if one.answer_s <= 0 and not one.is_held_up:
                     left = one.work_core_s / cycle.work_core_s
                     one.memory_gib += cycle.burst_gib * min(1.0, (1 - left) / GROWN_AT)
                     demand_cores += cycle.cores
@@ -110,9 +133,14 @@ class Plant:
     def _advance(self, one: Running, pace: float) -> bool:
         """A second of this task; whether it has more to do."""
         cycle = one.task.cycles[one.done]
+        if one.is_held_up:
+            return True
         if one.answer_s > 0:
             one.answer_s -= 1
-            if one.answer_s <= 0:
+            if one.answer_s <= 0 and self.yields:
+                one.is_held_up = True
+                self.answered.append(one.number)
+            elif one.answer_s <= 0:
                 one.work_core_s = cycle.work_core_s
             return True
         one.work_core_s -= cycle.cores * pace
@@ -122,6 +150,7 @@ class Plant:
             if one.done == len(one.task.cycles):
                 return False
             one.answer_s = one.task.cycles[one.done].answer_s
+            self._ask(one.number)
         return True
 
     def _leak(self) -> float:

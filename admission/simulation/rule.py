@@ -14,18 +14,28 @@ class Rule(Protocol):
         changes: how often the level, or the capacity, has changed.
         sample_s: how often it is shown a sample.
         sees_instant: whether it goes by the CPU percent of an instant, as a script does.
+        yields: whether tasks give their units back while they wait for an answer.
+        resumes: the numbers of tasks that have their units again, likewise to be taken out.
     """
 
     starts: list[int]
     changes: int
     sample_s: int
     sees_instant: bool
+    yields: bool
+    resumes: list[int]
 
     def arrive(self, now: float, number: int, task: Task) -> None:
         """This task asks to be started."""
 
     def leave(self, now: float, number: int) -> None:
         """This task, which was started, has ended."""
+
+    def rest(self, now: float, number: int) -> None:
+        """This task waits for an answer, and needs no units for that."""
+
+    def want(self, now: float, number: int) -> None:
+        """It has its answer, and asks for its units again."""
 
     def sense(self, now: float, sample: Sample) -> None:
         """What the machine says."""

@@ -80,7 +80,7 @@ def run(day: Day, rule: Rule, *, has_endless_memory: bool = False) -> Outcome:
         has_endless_memory: nothing is ever killed for want of it, nor slowed: the most that could
             be done with so many agents.
     """
-    plant = Plant(day, has_endless_memory=has_endless_memory)
+    plant = Plant(day, has_endless_memory=has_endless_memory, yields=rule.yields)
     sensor = Sensor(plant)
     arrivals = Arrivals(day.tasks)
     started_at: dict[int, int] = {}
@@ -94,6 +94,8 @@ def run(day: Day, rule: Rule, *, has_endless_memory: bool = False) -> Outcome:
             rule.leave(now, number)
             if is_killed:
                 arrivals.retry(second, number)
+        if rule.yields:
+            _pass_on(now, plant, rule)
         if second % rule.sample_s == 0:
             rule.sense(now, sensor.read(now, is_instant=rule.sees_instant))
         rule.pass_time(now)
@@ -102,7 +104,20 @@ def run(day: Day, rule: Rule, *, has_endless_memory: bool = False) -> Outcome:
                 plant.start(number, arrivals.tasks[number])
                 started_at[number] = second
             rule.starts.clear()
+        for number in rule.resumes:
+            plant.go_on(number)
+        rule.resumes.clear()
     return _outcome(day, plant, rule, started_at)
+
+
+def _pass_on(now: float, plant: Plant, rule: Rule) -> None:
+    """Who waits for an answer since, and who has got one."""
+    for number in plant.asking:
+        rule.rest(now, number)
+    for number in plant.answered:
+        rule.want(now, number)
+    plant.asking.clear()
+    plant.answered.clear()
 
 
 def _outcome(day: Day, plant: Plant, rule: Rule, started_at: dict[int, int]) -> Outcome:

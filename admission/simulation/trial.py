@@ -90,9 +90,13 @@ def _oracle(agents_max: int, shape: Shape) -> Rule:
 
 
 def _ours(
-    throttle: Throttle, specs: tuple[PoolSpec, ...] | None, sample_s: int, shape: Shape
+    throttle: Throttle,
+    specs: tuple[PoolSpec, ...] | None,
+    sample_s: int,
+    yields: bool,
+    shape: Shape,
 ) -> Rule:
-    return Ours(throttle, specs, sample_s)
+    return Ours(throttle, specs, sample_s, yields=yields)
 
 
 def ours(
@@ -100,9 +104,13 @@ def ours(
     throttle: Throttle,
     specs: tuple[PoolSpec, ...] | None = None,
     sample_s: int = SAMPLE_S,
+    *,
+    yields: bool = False,
 ) -> Contender:
-    """The real core with these settings."""
-    return Contender(name, partial(_ours, throttle, specs, sample_s))
+    """The real core with these settings; where it `yields`, tasks give their units back while they
+    wait for an answer.
+    """
+    return Contender(name, partial(_ours, throttle, specs, sample_s, yields))
 
 
 DOCUMENT = Contender("document, every 30 s", partial(_memoryless, 30))

@@ -35,6 +35,13 @@ def test_every_rule_gets_some_work_done(contender: Contender) -> None:
     assert outcome.hours == 0.5
 
 
+def test_where_tasks_yield_more_of_them_are_begun_than_there_are_units() -> None:
+    day = day_of("mix", SHAPES["32/12"], 3600, 2000)
+    held, yielding = run(day, Ours()), run(day, Ours(yields=True))
+    assert yielding.cycles > held.cycles
+    assert sum(yielding.waits_s) < sum(held.waits_s)
+
+
 @pytest.mark.parametrize("plant", PLANTS)
 def test_the_core_lives_through_every_plant(plant: str) -> None:
     rule = Ours()

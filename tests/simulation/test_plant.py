@@ -46,6 +46,20 @@ def test_tools_that_want_more_cores_than_there_are_take_longer() -> None:
     assert plant.waiting_sum > 0
 
 
+def test_a_task_that_yields_works_only_once_it_is_told_to_go_on() -> None:
+    plant = Plant(still_day(), yields=True)
+    plant.start(7, task(burst_gib=2.0))
+    assert plant.asking == [7]
+    assert steps(plant, 200) == []
+    assert plant.answered == [7]
+    assert plant.memory_gib == pytest.approx(5.0), "it takes what it takes at rest"
+    plant.go_on(7)
+    steps(plant, 21)
+    assert plant.cycles == 1
+    assert plant.asking == [7, 7], "it asks its model again"
+    plant.go_on(99)  # of a task that was killed meanwhile
+
+
 def test_out_of_memory_the_largest_is_killed_and_its_work_is_lost() -> None:
     plant = Plant(still_day())
     small, large = task(burst_gib=0.5), task(burst_gib=13.0)
