@@ -203,8 +203,8 @@ class Connection:
 
 async def accept_connections(listener: socket.socket, daemon: Daemon) -> None:
     """Serves everybody who connects, until cancelled. `listener` does not block."""
-    async with trio.open_nursery() as nursery:
-        with closing(Turns()) as turns:
+    with closing(Turns()) as turns:  # closed once nobody waits for it any more
+        async with trio.open_nursery() as nursery:
             nursery.start_soon(turns.run)
             for number in count(1):
                 sock = await _accept(listener)
