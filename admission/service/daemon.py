@@ -96,6 +96,7 @@ class Daemon:
             clock,
             self._pass_on,
             wake=lambda: self.feed(ev.Woke()),
+            is_close=lambda: self.sensors.is_close,
         )
         self._load_config = load_config
         self._bad_config: str | None = None

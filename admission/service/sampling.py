@@ -1,7 +1,7 @@
 """Looks at the machine as often as is worth it, and passes on what it says.
 
-Seldom at rest; often while something is out, the level is up, or headroom shrinks; and at once when
-the kernel says that tasks wait.
+Seldom at rest; more often while something is out, and often while the level is up or headroom
+shrinks; and at once when the kernel says that tasks wait.
 """
 
 import logging
@@ -27,6 +27,9 @@ HEADROOM_PCT = 10.0
 FILL_BYTES_PER_S = 250 * 1024**2
 FULL_FRACTION = 0.94
 PAUSE_S_MIN = 0.25
+# Between two looks while something is out, but the machine has room and the kernel tells at once of
+# what would change that. On simulated days it makes no difference to 2 s (docs/simulation.md).
+CALM_PAUSE_S = 5.0
 # Sensors that are silent for so long leave the level as it is; afterwards it is raised by a step.
 SILENCE_S = 60.0
 # The two clocks are not read in the same instant.
@@ -67,6 +70,7 @@ class Sampling:
         *,
         wake: Callable[[], None] = lambda: None,
         asleep_s: Callable[[], float] = asleep_s,
+        is_close: Callable[[], bool] = lambda: False,
     ) -> None:
         """
         Args:
@@ -78,6 +82,7 @@ class Sampling:
             triggers: opens the kernel's.
             wake: is called when the machine has been asleep.
             asleep_s: for how long it was asleep since it was started, in seconds.
+            is_close: whether somebody goes by each look, to see who was whose child.
         """
         self._core = core
         self._config = config
@@ -88,8 +93,10 @@ class Sampling:
         self._wake = trio.Event()
         self._tell_woken = wake
         self._asleep_s = asleep_s
+        self._is_close = is_close
         self._was_asleep_s = asleep_s()
         self._no_triggers: str | None = None
+        self._is_told = False
         self._was_silent = False
 
     def hurry(self) -> None:
@@ -110,10 +117,10 @@ class Sampling:
             while True:
                 self._wake = trio.Event()
                 await self._take()
-                pause_s = self._pause_s()
-                await trio.sleep(PAUSE_S_MIN)  # however many leases are granted meanwhile
-                with trio.move_on_after(pause_s - PAUSE_S_MIN):
+                soonest_at = trio.current_time() + PAUSE_S_MIN
+                with trio.move_on_after(self._pause_s()):
                     await self._wake.wait()
+                    await trio.sleep_until(soonest_at)  # however many leases are granted meanwhile
 
     async def _take(self) -> None:
         if (asleep_s := self._asleep_s()) > self._was_asleep_s + NAP_S:
@@ -138,21 +145,27 @@ class Sampling:
             if triggers is None:
                 return
             with triggers:
+                self._is_told = True
                 while True:
                     await triggers.wait()
                     self.hurry()
                     # A pressure that lasts is looked at often enough without being told.
                     await trio.sleep(PAUSE_S_MIN)
         except NoTriggers as problem:
+            self._is_told = False
             interval_s = self._config().interval_s
             self._no_triggers = f"pressure triggers: {problem}; looking every {interval_s:g} s"
             log.info("%s", self._no_triggers)
 
     def _pause_s(self) -> float:
-        config = self._config()
-        if self._is_at_rest():
-            return config.interval_s
-        return max(PAUSE_S_MIN, min(config.fast_interval_s, self._seconds_until_full()))
+        config, ledger = self._config(), self._core.ledger
+        pause_s = config.fast_interval_s
+        if self._has_room() and not ledger.waiting:
+            if not ledger.held:
+                return config.interval_s
+            if self._is_told and not self._is_close():
+                pause_s = max(pause_s, min(CALM_PAUSE_S, config.interval_s))
+        return max(PAUSE_S_MIN, min(pause_s, self._seconds_until_full()))
 
     def _seconds_until_full(self) -> float:
         sample = self._core.governor.sample
@@ -161,12 +174,12 @@ class Sampling:
         left = FULL_FRACTION - sample.memory_used_pct / 100
         return left * sample.memory_total_bytes / FILL_BYTES_PER_S
 
-    def _is_at_rest(self) -> bool:
-        governor, ledger = self._core.governor, self._core.ledger
+    def _has_room(self) -> bool:
+        governor = self._core.governor
         sample, normal = governor.sample, governor.levels[0]
-        if ledger.held or ledger.waiting or governor.row.level:
+        if governor.row.level or sample is None:
             return False
-        if sample is None or sample.memory_used_pct is None or governor.cpu_smoothed_pct is None:
+        if sample.memory_used_pct is None or governor.cpu_smoothed_pct is None:
             return False
         memory_room_pct = normal.memory_below_pct - sample.memory_used_pct
         cpu_room_pct = normal.cpu_below_pct - governor.cpu_smoothed_pct

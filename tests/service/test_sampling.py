@@ -26,13 +26,16 @@ GIB = 1 << 30
 class Bell:
     """Triggers that the test sets off."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_broken: bool = False) -> None:
         self.rung = trio.Event()
+        self.is_broken = is_broken
         self.is_closed = False
 
     async def wait(self) -> None:
         await self.rung.wait()
         self.rung = trio.Event()
+        if self.is_broken:
+            raise NoTriggers("taken back")
 
     def close(self) -> None:
         self.is_closed = True
@@ -60,6 +63,7 @@ class Lookout:
         self.passed_on: list[Sample] = []
         sampler = Sampler(self._read, trio.current_time, run=self._run)
         self.asleep_s = 0.0
+        self.is_close = False
         self.sampling = Sampling(
             self.core,
             Config,
@@ -69,6 +73,7 @@ class Lookout:
             triggers,
             wake=lambda: self._feed(ev.Woke()),
             asleep_s=lambda: self.asleep_s,
+            is_close=lambda: self.is_close,
         )
         nursery.start_soon(self.sampling.run)
 
@@ -119,6 +124,34 @@ async def test_while_something_is_out_it_is_looked_at_often(
     lookout.hold()
     await at(6)
     assert lookout.looked_at == [0.0, 1.0, 3.0, 5.0]
+
+
+async def test_less_often_where_there_is_room_and_the_kernel_tells_of_pressure(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    bell = Bell()
+    lookout = Lookout(nursery, lambda: bell)
+    lookout.hold()
+    await at(7)
+    assert lookout.looked_at == [0.0, 1.0, 6.0]
+    bell.rung.set()
+    await at(8)
+    lookout.memory_pct = 70.0  # level 1 begins at 75 %
+    await at(16.5)
+    assert lookout.looked_at[3:] == [7.0, 12.0, 14.0, 16.0]
+
+
+@pytest.mark.parametrize("why", ["each look counts", "the kernel tells no more"])
+async def test_as_often_as_ever_where_nobody_tells_or_each_look_counts(
+    why: str, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    bell = Bell(is_broken=why == "the kernel tells no more")
+    lookout = Lookout(nursery, lambda: bell)
+    lookout.is_close = why == "each look counts"
+    lookout.hold()
+    bell.rung.set()
+    await at(6)
+    assert lookout.looked_at[-2:] == [3.0, 5.0]
 
 
 async def test_as_memory_fills_it_is_looked_at_faster(

@@ -28,7 +28,7 @@ from admission.service.history.thinning import Keep
 
 # A batch is written so long after its first row, or at once when it is full. What a killed daemon
 # loses is what it noted since.
-BATCH_S = 5.0
+BATCH_S = 10.0
 BATCH_ROWS = 500
 # What may wait for the thread: half an hour of samples at one every 2 s, and a burst of leases.
 SAMPLES_MAX = 1_000
@@ -283,8 +283,10 @@ class History:
         is_over = False
         while not is_over:
             self._has_rows.wait()
-            self._is_full.wait(self._batch_s)
+            # Before the batch is waited for: where rows keep coming, the thread wakes once for each
+            # batch, and not once more for its first row, when the loop has the interpreter.
             self._has_rows.clear()
+            self._is_full.wait(self._batch_s)
             if not self._is_over.is_set():
                 self._is_full.clear()
             is_over = self._is_over.is_set()  # before the rows are taken: none comes after it
