@@ -31,7 +31,7 @@ WHAT_A_HOLDER_LEAVES = (
     bug(
         "those whom a lease follows are not watched",
         "ledger.py",
-        "        self.watch(left)\n",
+        "        self.watch(*left)\n",
         "",
     ),
     bug(
