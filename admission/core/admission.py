@@ -27,6 +27,7 @@ from admission.core.ledger import Ledger
 from admission.core.levels import Level, PoolSpec
 from admission.core.limits import Limits, refusal_of
 from admission.core.nesting import deadlock, enclosing_lease
+from admission.core.order import Ageing
 from admission.core.pool import Pool
 from admission.core.sample import Sample
 from admission.core.steering import BUDGETED, STEERING, configure, steer
@@ -36,11 +37,16 @@ class Admission:
     """See the module. Reads are plain attributes; the only way to change anything is `handle`."""
 
     def __init__(
-        self, specs: tuple[PoolSpec, ...], governor: Governor, limits: Limits | None = None
+        self,
+        specs: tuple[PoolSpec, ...],
+        governor: Governor,
+        limits: Limits | None = None,
+        ageing: Ageing | None = None,
     ) -> None:
         self.governor = governor
         self.limits = limits or Limits()
         self.ledger = Ledger(specs, governor.row)
+        self.ledger.set_ageing(-inf, ageing or Ageing())
         steer(self.pools, governor)
         self._told_level = governor.row.level
 
@@ -122,6 +128,7 @@ class Admission:
                 self._set_level(now, event)
             case ev.Configured():
                 configure(event, self.pools, self.governor)
+                self.ledger.set_ageing(now, event.ageing)
             case ev.JournalWorks():
                 self.ledger.journal_works = True
             case ev.Restarted():
@@ -133,14 +140,16 @@ class Admission:
                 assert_never(event)
 
     def _expire(self, now: float) -> None:
-        """Ends what is due. Comes before the event, so that what is over can't be used by it."""
+        """Ends what is due, and ages who is. Comes before the event: what is over can't be used."""
         for one in self.ledger.due(now):
             if isinstance(one, Lease):
                 gone = one.detached_until <= now
                 reason = Reason.CONNECTION_CLOSED if gone else Reason.TTL_PASSED
                 self.ledger.end(now, one, reason)
-            else:
+            elif one.due_at <= now:
                 queueing.time_out(self.ledger, now, one)
+            else:
+                self.ledger.age(now, one)
         until = self.governor.by_hand_until
         if until is not None and until <= now:
             self.governor.set_auto()

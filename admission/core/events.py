@@ -9,6 +9,7 @@ from dataclasses import field
 from admission.core.governor import Throttle
 from admission.core.leases import Caller, Claim, Holder, Lease, Reason, Waiter
 from admission.core.levels import PoolSpec
+from admission.core.order import Ageing
 from admission.core.sample import Sample
 from admission.core.values import value
 
@@ -139,6 +140,7 @@ class Configured:
 
     throttle: Throttle
     specs: tuple[PoolSpec, ...] = ()
+    ageing: Ageing = Ageing()
 
 
 @value

@@ -155,8 +155,3 @@ class Waiter:
     def due_at(self) -> float:
         """When it leaves the queue by itself if nothing happens."""
         return min(self.deadline_at, self.away_until)
-
-    @property
-    def order(self) -> tuple[int, bool, int]:
-        """Its place among the waiters: class, then those who had the units before, then ticket."""
-        return (self.claim.rank, self.lease is None, self.ticket)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from admission.core import events as ev
 from admission.core.leases import Bound, Caller, Holder, Lease, Reason, State, Waiter
 from admission.core.levels import Level, PoolSpec
+from admission.core.order import Ageing
 from admission.core.pool import Pool
 
 
@@ -94,7 +95,7 @@ class Ledger:
     # --- time -----------------------------------------------------------------------------------
 
     def next_alarm(self) -> float:
-        """When the next lease or waiter is due; inf where none is."""
+        """When the next lease or waiter is due, or a waiter to be aged; inf where none is."""
         while self._alarms:
             due_at, key = self._alarms[0]
             if self._due_at(key) == due_at:
@@ -103,7 +104,7 @@ class Ledger:
         return inf
 
     def due(self, now: float) -> Iterator[Lease | Waiter]:
-        """What is due; each must be ended, or made to leave, before the next is asked for."""
+        """What is due; each must be ended, aged or made to leave before the next is asked for."""
         while self.next_alarm() <= now:
             _, key = heappop(self._alarms)
             found = self._find(key)
@@ -124,14 +125,26 @@ class Ledger:
         self.watch(waiter.claim.holder)
         self.pools[waiter.claim.pool].add(waiter)
         self._link(waiter_key(waiter), handles(waiter))
-        self._alarm(waiter.due_at, waiter_key(waiter))
+        self._alarm_waiter(waiter)
+
+    def age(self, now: float, waiter: Waiter) -> None:
+        """The waiter stands where it has come to by its age."""
+        self.pools[waiter.claim.pool].age(waiter, now)
+        self._alarm_waiter(waiter)
+
+    def set_ageing(self, now: float, ageing: Ageing) -> None:
+        """From now on waiters age like this, those who wait already as well."""
+        for pool in self.pools.values():
+            pool.order.ageing = ageing
+            for waiter in list(pool.waiters.values()):
+                self.age(now, waiter)
 
     def replace_waiter(self, old: Waiter, new: Waiter) -> None:
         """The same ticket with another caller or deadline."""
         self.pools[new.claim.pool].update(new)
         self._link(waiter_key(new), handles(new))
         self._unlink(waiter_key(old), [one for one in handles(old) if one not in handles(new)])
-        self._alarm(new.due_at, waiter_key(new))
+        self._alarm_waiter(new)
 
     def leave(self, waiter: Waiter, code: str, message: str) -> None:
         """The waiter leaves the queue without a grant, and its caller is told why."""
@@ -155,6 +168,7 @@ class Ledger:
         assert caller is not None, "nobody to tell"
         self.watch(claim.holder)
         pool.last_grant_at = now
+        pool.note_grant(waiter)
         if waiter.lease is not None:
             lease = pool.move(pool.leases[waiter.lease], State.HELD)
             self.persist(ev.Regained(lease.id, waiter.ticket, waiter))
@@ -178,7 +192,7 @@ class Ledger:
         """A lease enters the table, or takes its old self's place there."""
         pool, key = self.pools[lease.claim.pool], lease_key(lease)
         old = pool.leases.get(lease.id)
-        pool.leases[lease.id] = lease
+        pool.put(lease)
         found_by = handles(lease)
         self._link(key, found_by)
         if old is not None:
@@ -213,11 +227,12 @@ class Ledger:
         assert waiter is not None, "a grant that was read back was written"
         # The waiter goes back first, so that its holder is needed all the while.
         self.enqueue(waiter)
+        pool = self.pools[waiter.claim.pool]
+        pool.note_taken_back(waiter)
         if isinstance(record, ev.Granted):
             self.forget(record.lease)
             self.granted -= 1
         else:
-            pool = self.pools[waiter.claim.pool]
             pool.move(pool.leases[record.lease], State.YIELDED)
         return waiter
 
@@ -248,7 +263,13 @@ class Ledger:
 
     def _due_at(self, key: Key) -> float:
         found = self._find(key)
+        if isinstance(found, Waiter):
+            return min(found.due_at, self.pools[found.claim.pool].order.ages_at(found))
         return inf if found is None else found.due_at
+
+    def _alarm_waiter(self, waiter: Waiter) -> None:
+        key = waiter_key(waiter)
+        self._alarm(self._due_at(key), key)
 
     def _alarm(self, due_at: float, key: Key) -> None:
         if due_at == inf:

@@ -1,11 +1,11 @@
 """One semaphore: its capacity, its leases and its queue.
 
 A pool decides who is next and whether there is room. It keeps the only record of what is out, the
-table `leases`; units in use are added up from it and counted nowhere else. When a lease ends, why,
-and who is told is `core.admission`'s affair.
+table `leases`; units in use, and those of each group, follow from it: `_count` notes each change
+of the table, and nothing else changes them. Who goes first is `core.order`'s affair; when a lease
+ends, why, and who is told is `core.admission`'s.
 """
 
-from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from statistics import median
 from admission.core.budget import Memory
 from admission.core.leases import Lease, State, Waiter
 from admission.core.levels import Level, PoolSpec
+from admission.core.order import Listing, Queue
 
 # What a lease can live through. Ending is always possible; nothing follows it.
 LIVES: dict[State, frozenset[State]] = {
@@ -51,9 +52,11 @@ class Pool:
         self.spec = spec
         self.level = level
         self.leases: dict[int, Lease] = {}
-        self.waiters: dict[int, Waiter] = {}
-        # Invariant: the orders of `waiters`, sorted.
-        self._orders: list[tuple[int, bool, int]] = []
+        # Invariant: the units of those of `leases` that are out.
+        self.in_use = 0
+        self.order = Queue()
+        # The places of all who wait, until anything but a leave changes one.
+        self._listing: Listing | None = None
         self.limit: int | None = None
         self.limit_max = 0
         self.memory: Memory | None = None
@@ -71,8 +74,8 @@ class Pool:
         return max(self.spec.capacity_max, self.limit_max)
 
     @property
-    def in_use(self) -> int:
-        return sum([lease.claim.weight for lease in self.leases.values() if lease.is_out])
+    def waiters(self) -> dict[int, Waiter]:
+        return self.order.waiters
 
     @property
     def overcommitted(self) -> int:
@@ -82,24 +85,34 @@ class Pool:
     # --- the queue ------------------------------------------------------------------------------
 
     def add(self, waiter: Waiter) -> None:
-        insort(self._orders, waiter.order)
-        self.waiters[waiter.ticket] = waiter
+        self._listing = None
+        self.order.add(waiter)
 
     def remove(self, waiter: Waiter) -> None:
-        del self.waiters[waiter.ticket]
-        del self._orders[bisect_left(self._orders, waiter.order)]
+        self.order.remove(waiter)
+        if self._listing is not None:
+            self._listing.remove(waiter.ticket)
 
     def update(self, waiter: Waiter) -> None:
         """The same ticket with another caller or deadline; its place does not change."""
-        assert waiter.order == self.waiters[waiter.ticket].order
-        self.waiters[waiter.ticket] = waiter
+        self._listing = None
+        self.order.update(waiter)
+
+    def age(self, waiter: Waiter, now: float) -> None:
+        """It stands in the class that it has reached by now."""
+        self._listing = None
+        self.order.age(waiter, now)
 
     def queue(self) -> Iterator[Waiter]:
         """The waiters in their order."""
-        return (self.waiters[ticket] for _, _, ticket in self._orders)
+        return self.order.in_order(self._is_passed_over)
 
     def position(self, waiter: Waiter) -> int:
-        return bisect_left(self._orders, waiter.order) + 1
+        """From 1; where many have just left, about."""
+        listing = self._listing
+        if listing is None or listing.is_worn or listing.capacity != self.capacity:
+            listing = self._listing = Listing(self.queue(), self.capacity)
+        return listing.position(waiter.ticket)
 
     def ordinal(self, waiter: Waiter) -> str:
         """Its position as a person says it: 1st, 2nd, 11th."""
@@ -115,15 +128,14 @@ class Pool:
         for it would idle the machine until the level falls), and one whose client is away. If
         the daemon was away instead, all wait until its waiters have had their chance to return.
         """
-        capacity = self.capacity
         for waiter in self.queue():
-            if waiter.claim.weight > capacity:
-                continue
-            if not waiter.is_away:
-                return waiter
-            if waiter.keeps_place:
-                return None
+            if not self._is_passed_over(waiter):
+                return None if waiter.is_away else waiter
         return None
+
+    def _is_passed_over(self, waiter: Waiter) -> bool:
+        is_gone = waiter.is_away and not waiter.keeps_place
+        return is_gone or waiter.claim.weight > self.capacity
 
     def ready_at(self) -> float:
         """When the next grant may come: grants keep the level's delay between them.
@@ -137,7 +149,7 @@ class Pool:
 
     def fitting(self) -> Waiter | None:
         """The front waiter, where there is room for it."""
-        if not self.waiters:
+        if not self.waiters or self.in_use >= self.capacity:
             return None
         waiter = self.front()
         if waiter is None or self.in_use + waiter.claim.weight > self.capacity:
@@ -155,8 +167,12 @@ class Pool:
 
     def is_next(self, newcomer: Waiter, now: float) -> bool:
         """Whether this one would be granted at once. It does not join."""
+        if self.in_use + newcomer.claim.weight > self.capacity or now < self.ready_at():
+            return False
+        if not self.waiters:
+            return self.objection(newcomer) is None
         self.add(newcomer)
-        is_next = self.grantable(now) is newcomer
+        is_next = self.fitting() is newcomer
         self.remove(newcomer)
         return is_next
 
@@ -169,17 +185,46 @@ class Pool:
 
     # --- the leases -----------------------------------------------------------------------------
 
+    def put(self, lease: Lease) -> None:
+        """The lease enters the table, or takes its old self's place there."""
+        self._count(self.leases.get(lease.id), lease)
+        self.leases[lease.id] = lease
+
     def move(self, lease: Lease, state: State) -> Lease:
         """The lease in its next state, which the table `LIVES` allows."""
         assert state in LIVES[lease.state], f"lease {lease.id}: {lease.state} can't be {state}"
         moved = replace(lease, state=state)
-        self.leases[lease.id] = moved
+        self.put(moved)
         return moved
 
     def end(self, lease: Lease) -> None:
         """The lease leaves the table, and nothing follows."""
         assert State.ENDED in LIVES[lease.state], f"lease {lease.id} has ended already"
-        del self.leases[lease.id]
+        self._count(self.leases.pop(lease.id), None)
+
+    def _count(self, old: Lease | None, new: Lease | None) -> None:
+        """A lease changes in the table: None, where it was not or will not be there."""
+        was_out = old is not None and old.is_out
+        is_out = new is not None and new.is_out
+        if was_out == is_out:
+            return
+        claim = (new or old).claim  # type: ignore[union-attr]
+        units = claim.weight if is_out else -claim.weight
+        self.in_use += units
+        self._listing = None
+        self.order.count(claim, units)
+
+    def note_grant(self, waiter: Waiter) -> None:
+        """It was granted what it asked for. What it only regains, its group got before."""
+        if waiter.lease is None:
+            self._listing = None
+            self.order.charge(waiter.claim)
+
+    def note_taken_back(self, waiter: Waiter) -> None:
+        """It was not, after all, and waits again."""
+        if waiter.lease is None:
+            self._listing = None
+            self.order.forgive(waiter.claim)
 
     def note_hold(self, hold_s: float) -> None:
         """Remembers how long a lease was out, for the guess at how long others wait."""
@@ -193,7 +238,7 @@ class Pool:
         typical_s = self._typical_hold_s(now)
         units_ahead = in_use - capacity
         for index, waiter in enumerate(self.queue()):
-            reason = self._reason(waiter, front, in_use, now)
+            reason = self._reason(waiter, front, now, index)
             units_ahead += waiter.claim.weight
             eta_s = None
             if typical_s is not None and waiter.claim.weight <= capacity:
@@ -211,9 +256,12 @@ class Pool:
 
     def reason(self, waiter: Waiter, now: float) -> str:
         """Why this waiter is not granted, in words and numbers."""
-        return self._reason(waiter, self.front(), self.in_use, now)
+        return self._reason(waiter, self.front(), now)
 
-    def _reason(self, waiter: Waiter, front: Waiter | None, in_use: int, now: float) -> str:
+    def _reason(
+        self, waiter: Waiter, front: Waiter | None, now: float, ahead: int | None = None
+    ) -> str:
+        in_use = self.in_use
         weight, name = waiter.claim.weight, self.spec.name
         if waiter.is_away:
             return "its client is away"
@@ -227,7 +275,8 @@ class Pool:
         if in_use + front.claim.weight > self.capacity:
             return self._full(in_use)
         if waiter is not front:
-            return f"{self.position(waiter) - 1} ahead in the queue"
+            ahead = self.position(waiter) - 1 if ahead is None else ahead
+            return f"{ahead} ahead in the queue"
         if why := self.objection(front):
             return why
         if now < self.hold_until and in_use:

@@ -20,7 +20,7 @@ def snapshot(ledger: Ledger, governor: Governor) -> Iterator[ev.Record]:
     yield level_record(governor)
     for pool in ledger.pools.values():
         yield from (ev.Granted(lease) for lease in pool.leases.values())
-        yield from (ev.Queued(waiter) for waiter in pool.queue())
+        yield from (ev.Queued(pool.waiters[ticket]) for ticket in sorted(pool.waiters))
 
 
 def level_record(governor: Governor) -> ev.LevelChanged:
@@ -42,6 +42,7 @@ def take_over(
         if waiter.claim.pool in ledger.pools:
             away = replace(waiter, caller=None, away_until=now + grace_s, keeps_place=True)
             ledger.enqueue(away)
+            ledger.age(now, away)
     for holder in ledger.holders():
         if holder not in event.living:
             for one in ledger.of(holder):

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 
 from msgspec import structs
@@ -13,6 +14,7 @@ from admission.core.growth import Growth
 from admission.core.legs import Legs
 from admission.core.levels import LEVELS, Level, Levels, PoolSpec, pools_of
 from admission.core.limits import Limits
+from admission.core.order import Ageing
 from admission.protocol import LABEL_CHARS_MAX, BadConfiguration, throttle_disabled_by
 from admission.service.access import Access, access_for
 from admission.service.config_file import (
@@ -20,6 +22,7 @@ from admission.service.config_file import (
     BudgetTable,
     LevelTable,
     LimitsTable,
+    QueueTable,
     ThrottleTable,
     read_file,
     read_pool,
@@ -44,6 +47,7 @@ class Config:
     throttle: Throttle = field(default_factory=Throttle)
     pools: tuple[PoolSpec, ...] = pools_of(LEVELS)
     core_limits: Limits = field(default_factory=Limits)
+    ageing: Ageing = field(default_factory=Ageing)
     interval_s: float = 30.0
     fast_interval_s: float = 2.0
     workspaces: tuple[str, ...] = ()
@@ -109,6 +113,7 @@ def parse(text: str, path: str) -> Config:
         throttle=_throttle(throttle, levels),
         pools=_pools(file.pools, levels, path),
         core_limits=_core_limits(limits, access),
+        ageing=_ageing(file.queue),
         interval_s=throttle.interval_s,
         fast_interval_s=min(throttle.fast_interval_s, throttle.interval_s),
         workspaces=tuple(throttle.workspaces),
@@ -125,6 +130,10 @@ def _core_limits(table: LimitsTable, access: Access) -> Limits:
     if access.gid is None:
         return limits
     return replace(limits, user_share_pct=table.user_share_pct, unshared=access.operators)
+
+
+def _ageing(table: QueueTable) -> Ageing:
+    return Ageing(table.ageing_normal_s or inf, table.ageing_batch_s or inf)
 
 
 def _throttle(table: ThrottleTable, levels: Levels) -> Throttle:

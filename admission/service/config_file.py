@@ -10,10 +10,11 @@ from msgspec import Meta, Struct
 from admission.core.budget import Budget
 from admission.core.governor import Patience
 from admission.core.legs import Legs
+from admission.core.order import Ageing
 from admission.protocol import BadConfiguration
 
 # The defaults are the core's own, and stand nowhere else.
-_BUDGET, _PATIENCE, _LEGS = Budget(), Patience(), Legs()
+_BUDGET, _PATIENCE, _LEGS, _AGEING = Budget(), Patience(), Legs(), Ageing()
 MIB = 1 << 20
 
 Percent = Annotated[float, Meta(gt=0, le=1000)]
@@ -83,6 +84,13 @@ class ThrottleTable(Struct, forbid_unknown_fields=True):
     levels: list[LevelTable] = []
 
 
+class QueueTable(Struct, forbid_unknown_fields=True):
+    """`[queue]`: who goes first; `core.order` explains it. 0: never."""
+
+    ageing_normal_s: Annotated[float, Meta(ge=0, le=1e6)] = _AGEING.normal_s
+    ageing_batch_s: Annotated[float, Meta(ge=0, le=1e6)] = _AGEING.batch_s
+
+
 class PoolTable(Struct, forbid_unknown_fields=True):
     capacity: (
         Positive
@@ -126,6 +134,7 @@ class File(Struct, forbid_unknown_fields=True):
     throttle: ThrottleTable = msgspec.field(default_factory=ThrottleTable)
     # Each is a `PoolTable`, read by itself: of a wrong one, msgspec would not say which it is.
     pools: dict[str, object] = {}
+    queue: QueueTable = msgspec.field(default_factory=QueueTable)
     agents: dict[str, AgentTable] = {}
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     access: AccessTable = msgspec.field(default_factory=AccessTable)
@@ -192,6 +201,7 @@ def _known_keys(at: str) -> list[str]:
         (r"\.throttle\.budget", BudgetTable),
         (r"\.throttle\.levels\[.*\]", LevelTable),
         (r"\.pools\..*", PoolTable),
+        (r"\.queue", QueueTable),
         (r"\.agents\[.*\]", AgentTable),
         (r"\.limits", LimitsTable),
         (r"\.access", AccessTable),

@@ -253,7 +253,7 @@ class Daemon:
         self.config = config
         make_room(config.connections_max)
         self.core.limits = self.watchers.limits = config.core_limits
-        self.feed(ev.Configured(config.throttle, config.pools))
+        self.feed(ev.Configured(config.throttle, config.pools, config.ageing))
         self._sampling.hurry()
         log.info("the configuration was read anew")
         self._say_if_disabled()

@@ -142,7 +142,8 @@ async def _serve(
     say_ready: Callable[[], None],
 ) -> None:
     config = load_config()
-    core = Admission(config.pools, Governor(throttle=config.throttle), config.core_limits)
+    governor = Governor(throttle=config.throttle)
+    core = Admission(config.pools, governor, config.core_limits, config.ageing)
     daemon = Daemon(
         core,
         journal,

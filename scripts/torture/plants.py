@@ -6,6 +6,7 @@ Each bug is a patch of the running daemon, and nothing of it is in the product.
 import sys
 from collections.abc import Callable, Set
 from dataclasses import replace
+from itertools import dropwhile
 
 from admission.core import events as ev
 from admission.core import queueing, restart
@@ -69,7 +70,8 @@ def serve_out_of_order() -> None:
         first = honest(self)
         if first is None or first.ticket % 6:
             return first
-        others = (one for one in self.queue() if one.order > first.order and not one.is_away)
+        behind = dropwhile(lambda one: one is not first, self.queue())
+        others = (one for one in behind if one is not first and not one.is_away)
         like_it = (one for one in others if one.claim.rank == first.claim.rank)
         return next((one for one in like_it if one.claim.weight <= first.claim.weight), first)
 

@@ -15,6 +15,8 @@ from admission.core.governor import Governor
 from admission.core.leases import Bound, Holder, Lease, Reason, State, Waiter
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
+from admission.core.order import Ageing
+from tests.core.turns import Turns
 
 # Effects that must come in this order; those of two chains may come mixed.
 Chain = list[ev.Effect]
@@ -31,15 +33,6 @@ def is_of(connection: int, one: Lease | Waiter) -> bool:
 def depends_on(one: Lease | Waiter) -> set[Holder]:
     """Whose end is to be heard of: the process it is for, or those that this one has left."""
     return set(one.tree) if isinstance(one, Lease) and one.is_left else {one.claim.holder}
-
-
-def goes_before(one: Waiter, other: Waiter) -> bool:
-    """Class first, then those who only yielded, then who came first."""
-    if one.claim.rank != other.claim.rank:
-        return one.claim.rank < other.claim.rank
-    if (one.lease is None) != (other.lease is None):
-        return one.lease is not None
-    return one.ticket < other.ticket
 
 
 def survivors(records: tuple[ev.Record, ...]) -> tuple[list[Lease], list[Waiter]]:
@@ -68,9 +61,12 @@ def survivors(records: tuple[ev.Record, ...]) -> tuple[list[Lease], list[Waiter]
 class Books:
     """See the module. `chains` is what the step at hand must have as effects, less the grants."""
 
-    def __init__(self, specs: tuple[PoolSpec, ...], governor: Governor, limits: Limits) -> None:
+    def __init__(
+        self, specs: tuple[PoolSpec, ...], governor: Governor, limits: Limits, ageing: Ageing
+    ) -> None:
         self.specs = {spec.name: spec for spec in specs}
         self.limits = limits
+        self.turns = Turns(ageing)
         self.leases: dict[int, Lease] = {}
         self.waiters: dict[int, Waiter] = {}
         # One of its own; a level set by hand is kept here and not there.
@@ -114,7 +110,29 @@ class Books:
         )
         return max(spaced_at, self.governor.hold_until) if self.out(pool) else spaced_at
 
-    def fits(self, waiter: Waiter) -> bool:
+    def line(self, now: float, pool: str, newcomer: Waiter | None = None) -> list[Waiter]:
+        """All who wait for this pool, as they would be served."""
+        waiting = self.of_pool(pool)
+        shares = self.turns.shares(waiting, newcomer, self.leases.values())
+        if newcomer is not None and newcomer.ticket not in self.waiters:
+            waiting.append(newcomer)
+        return self.turns.line(now, waiting, shares, self.is_passed_over)
+
+    def is_passed_over(self, waiter: Waiter) -> bool:
+        """Whether nobody waits for it: it asks for too much, or its client has left."""
+        if waiter.claim.weight > self.capacity(waiter.claim.pool):
+            return True
+        return waiter.caller is None and not waiter.keeps_place
+
+    def of_pool(self, pool: str) -> list[Waiter]:
+        return [one for one in self.waiters.values() if one.claim.pool == pool]
+
+    def join(self, waiter: Waiter) -> None:
+        """It waits from now on."""
+        self.turns.join(waiter, self.of_pool(waiter.claim.pool))
+        self.waiters[waiter.ticket] = waiter
+
+    def fits(self, now: float, waiter: Waiter) -> bool:
         """Whether this waiter could be granted, but for the time between two grants."""
         pool = waiter.claim.pool
         return (
@@ -122,7 +140,7 @@ class Books:
             and waiter.caller is not None
             and self.out(pool) + waiter.claim.weight <= self.capacity(pool)
             and self.is_affordable(waiter)
-            and not any(self._stands_before(waiter, other) for other in self.waiters.values())
+            and self._is_first(now, waiter)
         )
 
     def is_affordable(self, waiter: Waiter) -> bool:
@@ -147,23 +165,24 @@ class Books:
         in_use = reading.memory_used_pct * reading.memory_total_bytes
         return in_use + 100 * spoken_for <= budget.ceiling_pct * reading.memory_total_bytes
 
-    def _stands_before(self, waiter: Waiter, other: Waiter) -> bool:
-        """Whether the other one must be granted first, however long that takes."""
-        return (
-            other.claim.pool == waiter.claim.pool
-            and goes_before(other, waiter)
-            and other.claim.weight <= self.capacity(waiter.claim.pool)
-            and (other.caller is not None or other.keeps_place)
-        )
+    def _is_first(self, now: float, waiter: Waiter) -> bool:
+        """Whether nobody must be granted first, however long that takes."""
+        if self.of_pool(waiter.claim.pool) in ([], [waiter]):
+            return True
+        line = self.line(now, waiter.claim.pool, waiter)
+        return next(one for one in line if not self.is_passed_over(one)).ticket == waiter.ticket
 
     def may_be_granted(self, now: float, waiter: Waiter) -> bool:
-        return self.fits(waiter) and now >= self.ready_at(waiter.claim.pool)
+        return self.fits(now, waiter) and now >= self.ready_at(waiter.claim.pool)
 
-    def due_next(self) -> float:
+    def due_next(self, now: float) -> float:
         """The one deadline of it all."""
         due = [min(one.expires_at, one.detached_until) for one in self.leases.values()]
         due += [min(one.deadline_at, one.away_until) for one in self.waiters.values()]
-        due += [self.ready_at(one.claim.pool) for one in self.waiters.values() if self.fits(one)]
+        for waiter in self.waiters.values():
+            due += [at for at in self.turns.climbs(waiter) if at > now]
+            if self.fits(now, waiter):
+                due.append(self.ready_at(waiter.claim.pool))
         if self.by_hand is not None:
             due.append(self.by_hand[1])
         return min(due, default=inf)
@@ -241,6 +260,7 @@ class Books:
         """The lease as it must be, now that the core has granted it."""
         if isinstance(record, ev.Granted):
             waiter = self.waiters.pop(record.lease.ticket)
+            self.turns.charge(waiter, self.of_pool(waiter.claim.pool))
             claim, waited_s = waiter.claim, now - waiter.queued_at
             expires_at = inf if claim.ttl_s is None else now + claim.ttl_s
             lease = Lease(record.lease.id, claim, waiter.ticket, now, waited_s)
@@ -258,11 +278,13 @@ class Books:
         if isinstance(record, ev.Granted):
             waiter = self.granted[record.lease.ticket]
             del self.leases[record.lease.id]
+            self.join(waiter)
+            self.turns.forgive(waiter)
         else:
             waiter = self.granted[record.ticket]
             lease = self.leases[record.lease]
             self.leases[lease.id] = replace(lease, state=State.YIELDED)
-        self.waiters[waiter.ticket] = waiter
+            self.join(waiter)
         if waiter.deadline_at <= now:
             self.chains.append(self.leave(waiter, "journal_unavailable"))
 

@@ -5,10 +5,14 @@
 """
 
 from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
+from tests.core.bugs_of_order import WHO_GOES_FIRST
 from tests.core.bugs_of_trees import WHAT_A_HOLDER_LEAVES
-from tests.core.planting import Bug, Edit, bug
+from tests.core.planting import Bug, bug
 
-IN_USE = "    def in_use(self) -> int:\n"
+WAS_OUT = (
+    "        was_out = old is not None and old.is_out\n"
+    "        is_out = new is not None and new.is_out\n"
+)
 
 WHO_IS_SERVED = (
     bug(
@@ -32,21 +36,20 @@ WHO_IS_SERVED = (
     bug(
         "a small request overtakes a large one",
         "pool.py",
-        "            if not waiter.is_away:\n",
-        "            room = capacity - self.in_use\n"
-        "            if not waiter.is_away and waiter.claim.weight <= room:\n",
+        "        return is_gone or waiter.claim.weight > self.capacity\n",
+        "        return is_gone or waiter.claim.weight > self.capacity - self.in_use\n",
     ),
     bug(
         "one that is too large for the level stops all",
         "pool.py",
-        "            if waiter.claim.weight > capacity:\n                continue\n",
-        "            if waiter.claim.weight > capacity:\n                return None\n",
+        "        return is_gone or waiter.claim.weight > self.capacity\n",
+        "        return is_gone\n",
     ),
     bug(
         "classes are served as they come",
-        "leases.py",
-        "return (self.claim.rank, self.lease is None, self.ticket)",
-        "return (0, self.lease is None, self.ticket)",
+        "order.py",
+        "        rank = waiter.claim.rank - climbed\n",
+        "        rank = 0\n",
     ),
     bug(
         "a grown capacity admits one too many",
@@ -60,33 +63,11 @@ WHO_IS_SERVED = (
         "return waiter if waiter is not None and now >= self.ready_at() else None",
         "return waiter",
     ),
-    Bug(
+    bug(
         "a counter beside the table drifts",
-        (
-            Edit(
-                "pool.py",
-                "        self.last_grant_at = -inf\n",
-                "        self.last_grant_at = -inf\n        self.counted = 0\n",
-            ),
-            Edit("pool.py", IN_USE, f"{IN_USE}        return self.counted\n"),
-            Edit(
-                "pool.py",
-                "        self.leases[lease.id] = moved\n",
-                "        self.leases[lease.id] = moved\n"
-                "        if state is State.YIELDED:\n"
-                "            self.counted -= lease.claim.weight\n",
-            ),
-            Edit(
-                "pool.py",
-                "        del self.leases[lease.id]\n",
-                "        del self.leases[lease.id]\n        self.counted -= lease.claim.weight\n",
-            ),
-            Edit(
-                "ledger.py",
-                "        pool.last_grant_at = now\n",
-                "        pool.last_grant_at = now\n        pool.counted += claim.weight\n",
-            ),
-        ),
+        "pool.py",
+        "        self._count(self.leases.pop(lease.id), None)\n",
+        "        self._count(replace(self.leases.pop(lease.id), state=State.HELD), None)\n",
     ),
 )
 
@@ -198,8 +179,8 @@ WHO_COMES_BACK = (
     bug(
         "a yielded lease is still counted",
         "pool.py",
-        IN_USE,
-        f"{IN_USE}        return sum(one.claim.weight for one in self.leases.values())\n",
+        WAS_OUT,
+        "        was_out, is_out = old is not None, new is not None\n",
     ),
     bug(
         "a lease is regained without waiting",
@@ -211,9 +192,9 @@ WHO_COMES_BACK = (
     ),
     bug(
         "who yielded waits behind newcomers",
-        "leases.py",
-        "return (self.claim.rank, self.lease is None, self.ticket)",
-        "return (self.claim.rank, self.lease is not None, self.ticket)",
+        "order.py",
+        "        return None if waiter.lease is None else self._regaining[rank], rank\n",
+        "        return None, rank\n",
     ),
     bug(
         "the wait to regain outlives the lease",
@@ -233,9 +214,8 @@ WHAT_SURVIVES = (
     bug(
         "detached leases are not counted after a restart",
         "pool.py",
-        IN_USE,
-        f"{IN_USE}        held = [one for one in self.leases.values() if one.state is State.HELD]\n"
-        "        return sum(one.claim.weight for one in held)\n",
+        WAS_OUT,
+        WAS_OUT.replace(".is_out", ".state is State.HELD"),
     ),
     bug(
         "a newcomer is granted before old waiters returned",
@@ -276,10 +256,10 @@ WHAT_SURVIVES = (
     bug(
         "who was granted too soon waits at the tail",
         "ledger.py",
-        "        self.enqueue(waiter)\n        if isinstance(record, ev.Granted):\n",
+        "        self.enqueue(waiter)\n        pool = ",
         "        self.last_ticket += 1\n"
         "        waiter = replace(waiter, ticket=self.last_ticket)\n"
-        "        self.enqueue(waiter)\n        if isinstance(record, ev.Granted):\n",
+        "        self.enqueue(waiter)\n        pool = ",
     ),
     bug(
         "a lease is granted that nobody could write down",
@@ -350,7 +330,8 @@ WHAT_MEMORY_ALLOWS = (
     ),
 )
 
-BUGS = (
+BUGS: tuple[Bug, ...] = (
+    *WHO_GOES_FIRST,
     *WHO_RUNS_UNDER_WHOM,
     *WHO_IS_SERVED,
     *WHAT_ENDS,

@@ -12,15 +12,14 @@ A witness keeps books of its own and is shown each event and its effects. It obj
   say (7, 12).
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
-from itertools import pairwise
 
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Holder, Lease, Waiter
-from tests.core.books import Books, depends_on, goes_before, is_out
+from tests.core.books import Books, depends_on, is_out
 from tests.core.rules import follow
 
 
@@ -30,7 +29,8 @@ class Witness:
     def __init__(self, core: Admission) -> None:
         specs = tuple(pool.spec for pool in core.pools.values())
         governor = Governor(throttle=core.governor.throttle)
-        self.books = Books(specs, governor, core.limits)
+        ageing = next(iter(core.pools.values())).order.ageing
+        self.books = Books(specs, governor, core.limits, ageing)
         self.watched: set[Holder] = set()
         # The highest fencing token so far, and the highest that a client knows of.
         self.fence = 0
@@ -79,7 +79,7 @@ class Witness:
                 assert self.books.out(pool) <= most, f"more of {pool} is out than may be"
         self._check_tables(core)
         self._check_index(core)
-        self._check_queues(core)
+        self._check_queues(core, now)
         self._check_numbers(core)
         self._check_rest(core, now, event)
 
@@ -164,15 +164,15 @@ class Witness:
         assert waiters == books.waiters
         for name, pool in core.pools.items():
             assert pool.in_use == books.out(name)
+            assert pool.order.out == _out_by_group(pool.leases.values())
             assert pool.capacity == books.capacity(name)
             assert pool.overcommitted == max(0, books.out(name) - books.capacity(name))
             assert all(one.claim.pool == name for one in pool.leases.values())
 
-    def _check_queues(self, core: Admission) -> None:
-        for pool in core.pools.values():
+    def _check_queues(self, core: Admission, now: float) -> None:
+        for name, pool in core.pools.items():
             queue = list(pool.queue())
-            assert len(queue) == len(pool.waiters)
-            assert not any(goes_before(later, sooner) for sooner, later in pairwise(queue))
+            assert queue == self.books.line(now, name), "another order"
             assert [pool.position(one) for one in queue] == list(range(1, len(queue) + 1))
 
     def _check_index(self, core: Admission) -> None:
@@ -204,9 +204,9 @@ class Witness:
         books = self.books
         able = [one for one in books.waiters.values() if books.may_be_granted(now, one)]
         assert not able, f"a lost wake-up: {able}"
-        assert core.wakeup() == books.due_next()
+        assert core.wakeup() == books.due_next(now)
         if not isinstance(event, ev.Restarted):
-            assert books.due_next() > now, "something is due and was not done"
+            assert books.due_next(now) > now, "something is due and was not done"
 
     def _holders(self) -> set[Holder]:
         return {holder for one in self.books.all() for holder in depends_on(one)}
@@ -221,6 +221,15 @@ def _without_words(effect: ev.Effect) -> ev.Effect:
     if isinstance(effect, ev.Persist) and isinstance(effect.record, ev.LevelChanged):
         return ev.Persist(replace(effect.record, reasons=()))
     return effect
+
+
+def _out_by_group(leases: Iterable[Lease]) -> dict[tuple[int, str], int]:
+    out: dict[tuple[int, str], int] = {}
+    for lease in leases:
+        if is_out(lease):
+            group = (lease.claim.uid, lease.claim.group)
+            out[group] = out.get(group, 0) + lease.claim.weight
+    return out
 
 
 def _found_by(core: Admission) -> dict[Hashable, list[Lease | Waiter]]:

@@ -66,6 +66,7 @@ def _befall(
         case ev.Configured():
             books.governor.adopt(event.throttle)
             books.specs.update({spec.name: spec for spec in event.specs})
+            books.turns.ageing = event.ageing
         case ev.JournalWorks():
             books.journal_works = True
         case ev.Restarted():
@@ -164,7 +165,7 @@ def _arrive(
         books.chains.append([ev.Refused(caller, _code_for_now(books), "")])
         return
     books.last_ticket = waiter.ticket
-    books.waiters[waiter.ticket] = waiter
+    books.join(waiter)
     if not is_next:
         books.chains.append([ev.Persist(ev.Queued(waiter))])
 

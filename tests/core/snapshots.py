@@ -73,6 +73,7 @@ def fingerprint(world: World) -> object:
         frozenset(one.caller.connection for one in books.all() if one.caller) & world.lines,
         frozenset(told),
         _journal(world),
+        tuple(_turns(world, name) for name in core.pools),
         _families(world, names),
     )
 
@@ -97,6 +98,7 @@ def _waiter(world: World, waiter: Waiter) -> object:
         _until(world, waiter.deadline_at),
         _until(world, waiter.away_until),
         waiter.keeps_place,
+        _climbs_in(world, waiter),
     )
 
 
@@ -110,10 +112,32 @@ def _journal(world: World) -> object:
             for one in leases
         ),
         tuple(
-            (one.claim.task, one.lease is None, _until(world, one.deadline_at)) for one in waiters
+            (
+                *(one.claim.task, one.lease is None, _until(world, one.deadline_at)),
+                _climbs_in(world, one),
+            )
+            for one in waiters
         ),
         (levels[-1].level, _until(world, levels[-1].by_hand_until or inf)) if levels else None,
     )
+
+
+def _turns(world: World, name: str) -> object:
+    """How far groups are ahead of the last grant; of those that are not, only in which order."""
+    if not world.has_groups:
+        return None
+    queue = world.core.pools[name].order
+    tags = queue._tags | queue._idle_tags
+    behind = sorted({tag for tag in tags.values() if tag < queue._started})
+    return frozenset(
+        (group, tag - queue._started if tag >= queue._started else behind.index(tag) - len(behind))
+        for group, tag in tags.items()
+    )
+
+
+def _climbs_in(world: World, waiter: Waiter) -> tuple[float, ...]:
+    """How far off it is that this one climbs, each time."""
+    return tuple(_until(world, at) for at in world.witness.books.turns.climbs(waiter))
 
 
 def _families(world: World, names: dict[int, int]) -> object:

@@ -5,44 +5,21 @@ Breadth first, and each state once, whatever leads there: so no luck is involved
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
 
 from admission.core.budget import Budget
 from admission.core.leases import Bound, Claim, Class
-from admission.core.levels import LEVELS, Levels, PoolSpec
+from admission.core.levels import LEVELS
 from admission.core.limits import Limits
 from tests.core import moves as mv
-from tests.core.moves import TICK_S, Ask, Asks, Move, Moves
+from tests.core.moves import TICK_S, Ask, Move
+from tests.core.small import UNSPACED, SmallWorld
 from tests.core.snapshots import copy_of, fingerprint
 from tests.core.worlds import ANN, ANN_AGAIN, BEN, CAT, KID, LAST_LEASE, World, agents, spec
-
-FIRST, SECOND, THIRD, LAST = (replace(row, delay_ms=0) for row in LEVELS)
-UNSPACED: Levels = (FIRST, SECOND, THIRD, LAST)
-
-
-@dataclass(frozen=True, slots=True)
-class SmallWorld:
-    """What there is and what can happen.
-
-    `states`: how many there are at least, so that a walk that goes nowhere is noticed.
-    `inner`: pools to be taken within the first.
-    `is_killed`: the daemon may die between any two effects, and another takes over.
-    """
-
-    name: str
-    states: int
-    pool: PoolSpec
-    asks: Asks
-    verbs: tuple[Callable[[World, Asks], Moves], ...]
-    levels: Levels = UNSPACED
-    budget: Budget | None = None
-    grace_s: float = 2 * TICK_S
-    is_killed: bool = False
-    inner: tuple[PoolSpec, ...] = ()
-
+from tests.core.worlds_of_order import WHO_GOES_FIRST
 
 # Ann's process, another that got her PID, a small request behind a large one, a second lease.
 QUEUE = SmallWorld(
@@ -262,6 +239,7 @@ BUDGET_YIELDED = replace(
 WORLDS = (
     QUEUE,
     CLASSES,
+    *WHO_GOES_FIRST,
     SHARING,
     NESTING,
     TIME,
@@ -334,7 +312,14 @@ def _after(
 def walk(small: SmallWorld) -> int:
     """Visits every state of a small world, and gives their number."""
     limits = Limits(grace_s=small.grace_s)
-    start = World(small.pool, *small.inner, levels=small.levels, limits=limits, budget=small.budget)
+    start = World(
+        *(small.pool, *small.inner),
+        levels=small.levels,
+        limits=limits,
+        budget=small.budget,
+        ageing=small.ageing,
+    )
+    start.has_groups = len({(ask.claim.uid, ask.claim.group) for ask in small.asks}) > 1
     seen = {fingerprint(start)}
     to_visit = deque([(start, Story())])
     while to_visit:

@@ -16,10 +16,12 @@ from admission.core.governor import Patience
 from admission.core.leases import Bound, Caller, Claim, Class, Holder, Lease, State
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
+from admission.core.order import Ageing
 from admission.core.sample import Sample
-from tests.core.worlds import LAST_LEASE, World, spec
+from tests.core.worlds import LAST_LEASE, NEVER, World, spec
 
 SMALLER, CAPACITY, LARGER = (2, 2, 1, 1), (3, 2, 2, 1), (5, 1, 1, 1)
+QUICK, SLOW = Ageing(3.0, 2.0), Ageing(8.0, 20.0)
 WHO = st.integers(0, 3)
 WHICH = st.integers(0, 9)
 WAIT_S = st.sampled_from([None, None, None, 0, 0.5, 4.0])
@@ -46,6 +48,7 @@ class Interleavings(RuleBasedStateMachine):
             budget=Budget(
                 ceiling_pct=92.0, mean_bytes=7, peak_bytes=12, share_pct=100.0, ramp_s=3.0
             ),
+            ageing=QUICK,
         )
         # Two of them have one PID: what is known of the first may be late.
         holders = (Holder(1, 1), Holder(1, 2), Holder(2, 1), Holder(3, 1))
@@ -73,6 +76,8 @@ class Interleavings(RuleBasedStateMachine):
         pool=st.sampled_from(["agents"] * 6 + ["operations"] * 3 + ["nonesuch"]),
         weight=st.sampled_from([1] * 6 + [2, 2, 3, 4]),
         rank=st.sampled_from(Class),
+        group=st.sampled_from(["", "", "a", "b"]),
+        uid=st.sampled_from([0, 0, 0, 7]),
         bound=st.sampled_from(Bound),
         ttl_s=st.sampled_from([None, None, 3.0]),
         wait_s=WAIT_S,
@@ -86,6 +91,8 @@ class Interleavings(RuleBasedStateMachine):
         pool: str,
         weight: int,
         rank: Class,
+        group: str,
+        uid: int,
         bound: Bound,
         ttl_s: float | None,
         wait_s: float | None,
@@ -99,6 +106,8 @@ class Interleavings(RuleBasedStateMachine):
             pool=pool,
             weight=weight,
             rank=rank,
+            group=group,
+            uid=uid,
             bound=bound,
             ttl_s=ttl_s,
             request=number.to_bytes(16, "big") if is_repeatable else None,
@@ -255,12 +264,16 @@ class Interleavings(RuleBasedStateMachine):
         """The machine was asleep."""
         self.feed(ev.Woke())
 
-    @rule(capacity=st.sampled_from([CAPACITY, SMALLER, LARGER]))
-    def reconfigure(self, capacity: tuple[int, int, int, int]) -> None:
+    @rule(
+        capacity=st.sampled_from([CAPACITY, SMALLER, LARGER]),
+        ageing=st.sampled_from([QUICK, QUICK, SLOW, NEVER]),
+    )
+    def reconfigure(self, capacity: tuple[int, int, int, int], ageing: Ageing) -> None:
         """Other settings hold, for the next daemon as well."""
         world = self.world
         world.specs = (PoolSpec("agents", capacity), *world.specs[1:])
-        self.feed(ev.Configured(world.throttle, world.specs))
+        world.ageing = ageing
+        self.feed(ev.Configured(world.throttle, world.specs, world.ageing))
 
     @rule(
         memory_used_pct=st.sampled_from([10.0, 60.0, 75.0, 85.0, 95.0, None]),
@@ -310,7 +323,7 @@ class Interleavings(RuleBasedStateMachine):
             return
         world.effects_left = None
         world.mend_journal(world.now)
-        self.reconfigure(LARGER)
+        self.reconfigure(LARGER, QUICK)
         world.set_level(world.now, 0)
         for _ in range(100):
             if not world.core.ledger.held + world.core.ledger.waiting:

@@ -2,31 +2,19 @@ from math import inf
 
 import pytest
 
-from admission.core.leases import Caller, Claim, Class, Lease, State, Waiter
+from admission.core.leases import Caller, Claim, Lease, State, Waiter
 from tests.core.worlds import ANN, ANN_AGAIN
 
 CALLER = Caller(1, 1)
 
 
-def waiter(ticket: int, rank: Class = Class.NORMAL, lease: int | None = None) -> Waiter:
-    return Waiter(ticket, Claim(ANN, rank=rank), CALLER, queued_at=0.0, lease=lease)
+def waiter(ticket: int) -> Waiter:
+    return Waiter(ticket, Claim(ANN), CALLER, queued_at=0.0)
 
 
 def test_a_process_that_got_a_used_pid_is_another_holder() -> None:
     assert ANN.pid == ANN_AGAIN.pid
     assert ANN != ANN_AGAIN
-
-
-def test_class_goes_before_all_then_who_had_the_units_before_then_who_came_first() -> None:
-    in_order = [
-        waiter(9, Class.CRITICAL),
-        waiter(8, Class.NORMAL, lease=1),
-        waiter(2, Class.NORMAL),
-        waiter(3, Class.NORMAL),
-        waiter(7, Class.BATCH, lease=2),
-        waiter(1, Class.BATCH),
-    ]
-    assert sorted(reversed(in_order), key=lambda one: one.order) == in_order
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ def lease(number: int, weight: int = 1, state: State = State.HELD) -> Lease:
 
 
 def put(pool: Pool, *leases: Lease) -> None:
-    pool.leases.update({one.id: one for one in leases})
+    for one in leases:
+        pool.put(one)
 
 
 def waiter(ticket: int, weight: int = 1, rank: Class = Class.NORMAL) -> Waiter:

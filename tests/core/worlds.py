@@ -17,6 +17,7 @@ from admission.core.governor import Governor, Patience, Throttle
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason
 from admission.core.levels import LEVELS, Levels, PoolSpec
 from admission.core.limits import Limits
+from admission.core.order import Ageing
 from tests.core.books import depends_on
 from tests.core.invariants import Witness
 
@@ -28,6 +29,8 @@ KID, LATER_KID = KIDS = (Holder(201, 1), Holder(202, 1))
 # Another process, which got Ann's number after she was gone.
 ANN_AGAIN = Holder(101, 2)
 
+
+NEVER = Ageing(inf, inf)
 
 # As the environment has it where whichever lease there is, is meant.
 LAST_LEASE = 2**63 - 1
@@ -57,7 +60,9 @@ class World:
         levels: Levels = LEVELS,
         patience: Patience | None = None,
         budget: Budget | None = None,
+        ageing: Ageing = NEVER,
     ) -> None:
+        self.ageing = ageing
         self.specs = specs or (agents(1),)
         self.limits = limits or Limits()
         self.levels = levels
@@ -67,6 +72,8 @@ class World:
         self.now = 0.0
         self.answers: dict[Caller, list[ev.Answer]] = {}
         self.last_message = 0
+        # Whether those who ask are of more than one group.
+        self.has_groups = True
         self.lines: set[int] = set()
         self.dead: set[Holder] = set()
         self.watched: set[Holder] = set()
@@ -86,7 +93,7 @@ class World:
         self._inbox: deque[ev.Event] = deque()
 
     def _fresh_core(self) -> Admission:
-        return Admission(self.specs, Governor(throttle=self.throttle), self.limits)
+        return Admission(self.specs, Governor(throttle=self.throttle), self.limits, self.ageing)
 
     # --- the daemon -------------------------------------------------------------------------------
 

@@ -169,7 +169,9 @@ class Stage:
         self.forest = Forest()
         self.journal = BreakableJournal(folder / "admission.journal", BOOT)
         governor = Governor(throttle=self.config.throttle)
-        self.core = Admission(self.config.pools, governor, self.config.core_limits)
+        self.core = Admission(
+            self.config.pools, governor, self.config.core_limits, self.config.ageing
+        )
         self.daemon = Daemon(
             self.core,
             self.journal,

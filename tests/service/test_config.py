@@ -2,6 +2,7 @@
 
 import grp
 import os
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from admission.core.growth import Growth
 from admission.core.legs import Legs
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
+from admission.core.order import Ageing
 from admission.protocol import BadConfiguration
 from admission.service.access import Access
 from admission.service.config import Config, default_path, load, parse
@@ -346,3 +348,18 @@ def test_what_cannot_be_read_is_told_so(home: Path) -> None:
         with pytest.raises(BadConfiguration, match="can't be read: ") as problem:
             load(str(home / name))
         assert "\n" not in str(problem.value)
+
+
+# --- who goes first -------------------------------------------------------------------------------
+
+
+def test_who_waits_ages_by_the_table_queue_and_0_is_never() -> None:
+    assert Config().ageing == Ageing(normal_s=600.0, batch_s=1800.0)
+    given = parse("[queue]\nageing_normal_s = 90\nageing_batch_s = 0\n", "c.toml")
+    assert given.ageing == Ageing(normal_s=90.0, batch_s=inf)
+    assert mistake("[queue]\nageing_normal_s = -1") == (
+        "[queue]: ageing_normal_s: Expected float >= 0.0"
+    )
+    assert mistake("[queue]\nageing_nromal_s = 1") == (
+        '[queue]: unknown key "ageing_nromal_s"; did you mean "ageing_normal_s"?'
+    )

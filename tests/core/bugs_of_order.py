@@ -1,0 +1,86 @@
+"""Bugs in who goes first: shares of groups, and ageing; see `tests.core.bugs`."""
+
+from tests.core.planting import bug
+
+WHO_GOES_FIRST = (
+    bug(
+        "groups are served as they come",
+        "order.py",
+        "return self.out.get(group, 0), self._tags[group], self._lines[rank][group][0], group",
+        "return 0, 0, self._lines[rank][group][0], group",
+    ),
+    bug(
+        "two users share a group of one name",
+        "order.py",
+        "    return claim.uid, claim.group\n",
+        "    return 0, claim.group\n",
+    ),
+    bug(
+        "a group that was idle has saved up",
+        "order.py",
+        "max(self._started, self._idle_tags.pop(group, 0))",
+        "self._idle_tags.pop(group, 0)",
+    ),
+    bug(
+        "a group that was idle owes nothing any more",
+        "order.py",
+        "max(self._started, self._idle_tags.pop(group, 0))",
+        "self._started",
+    ),
+    bug(
+        "a group is told of what it gets, and not of what it gives back",
+        "pool.py",
+        "        self.order.count(claim, units)\n",
+        "        self.order.count(claim, max(units, 0))\n",
+    ),
+    bug(
+        "what is regained is charged a second time",
+        "pool.py",
+        "        if waiter.lease is None:\n"
+        "            self._listing = None\n"
+        "            self.order.charge(waiter.claim)\n",
+        "        self.order.charge(waiter.claim)\n",
+    ),
+    bug(
+        "a group owes what was taken back from it",
+        "ledger.py",
+        "        pool.note_taken_back(waiter)\n",
+        "",
+    ),
+    bug(
+        "one who is away pushes its group back",
+        "order.py",
+        "            if not is_passed_over(waiter):\n                ahead[group] =",
+        "            if waiter:\n                ahead[group] =",
+    ),
+    bug(
+        "nobody is woken when a waiter climbs",
+        "ledger.py",
+        "            return min(found.due_at, self.pools[found.claim.pool].order.ages_at(found))\n",
+        "            return found.due_at\n",
+    ),
+    bug(
+        "nobody is woken when a waiter climbs a second time",
+        "order.py",
+        "        return self.ageing.climbs_at(waiter, climbed + 1)\n",
+        "        return inf if climbed else self.ageing.climbs_at(waiter, 1)\n",
+    ),
+    bug(
+        "who has climbed stands behind those who yielded",
+        "order.py",
+        "(self._aged[rank], self._regaining[rank])",
+        "(self._regaining[rank], self._aged[rank])",
+    ),
+    bug(
+        "who has climbed stands at the end of its new class",
+        "order.py",
+        "        if climbed:\n            return self._aged[rank], rank\n",
+        "",
+    ),
+    bug(
+        "a waiter is as young as the daemon",
+        "restart.py",
+        "            ledger.age(now, away)\n",
+        "",
+    ),
+)
