@@ -63,14 +63,14 @@ class Ledger:
 
     def lease(self, number: int) -> Lease | None:
         for pool in self.pools.values():
-            if number in pool.leases:
-                return pool.leases[number]
+            if found := pool.leases.get(number):
+                return found
         return None
 
     def waiter(self, ticket: int) -> Waiter | None:
         for pool in self.pools.values():
-            if ticket in pool.waiters:
-                return pool.waiters[ticket]
+            if found := pool.waiters.get(ticket):
+                return found
         return None
 
     def of(self, handle: Hashable) -> list[Lease | Waiter]:
@@ -98,18 +98,18 @@ class Ledger:
         """When the next lease or waiter is due, or a waiter to be aged; inf where none is."""
         while self._alarms:
             due_at, key = self._alarms[0]
-            if self._due_at(key) == due_at:
+            if self._is_due_at(key, due_at):
                 return due_at
             heappop(self._alarms)
         return inf
 
     def due(self, now: float) -> Iterator[Lease | Waiter]:
         """What is due; each must be ended, aged or made to leave before the next is asked for."""
-        while self.next_alarm() <= now:
-            _, key = heappop(self._alarms)
+        while self._alarms and self._alarms[0][0] <= now:
+            due_at, key = heappop(self._alarms)
             found = self._find(key)
-            assert found is not None
-            yield found
+            if found is not None and self._due_at(found) == due_at:
+                yield found
 
     # --- holders --------------------------------------------------------------------------------
 
@@ -261,15 +261,17 @@ class Ledger:
     def _find(self, key: Key) -> Lease | Waiter | None:
         return self.lease(key.number) if key.kind == "lease" else self.waiter(key.number)
 
-    def _due_at(self, key: Key) -> float:
+    def _due_at(self, one: Lease | Waiter) -> float:
+        if isinstance(one, Lease):
+            return one.due_at
+        return min(one.due_at, self.pools[one.claim.pool].order.ages_at(one))
+
+    def _is_due_at(self, key: Key, at: float) -> bool:
         found = self._find(key)
-        if isinstance(found, Waiter):
-            return min(found.due_at, self.pools[found.claim.pool].order.ages_at(found))
-        return inf if found is None else found.due_at
+        return found is not None and self._due_at(found) == at
 
     def _alarm_waiter(self, waiter: Waiter) -> None:
-        key = waiter_key(waiter)
-        self._alarm(self._due_at(key), key)
+        self._alarm(self._due_at(waiter), waiter_key(waiter))
 
     def _alarm(self, due_at: float, key: Key) -> None:
         if due_at == inf:
@@ -277,7 +279,7 @@ class Ledger:
         heappush(self._alarms, (due_at, key))
         # Hints of what ended early stay until their time; without this they could pile up.
         if len(self._alarms) > 64 + 4 * (self.held + self.waiting):
-            self._alarms = [(at, key) for at, key in set(self._alarms) if self._due_at(key) == at]
+            self._alarms = [(at, key) for at, key in set(self._alarms) if self._is_due_at(key, at)]
             heapify(self._alarms)
 
     def _link(self, key: Key, to: list[Hashable]) -> None:

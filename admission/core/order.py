@@ -65,8 +65,10 @@ class Queue:
         self._aged: list[list[int]] = [[] for _ in RANKS]
         self._regaining: list[list[int]] = [[] for _ in RANKS]
         self._lines: list[dict[Group, list[int]]] = [{} for _ in RANKS]
-        # Invariant: one of each group in `_lines`, sorted.
+        # Invariant: one of each group in `_lines`, sorted, but for those in `_touched`, which have
+        # none until somebody asks for the order: a grant changes all that a head is made of.
         self._heads: list[list[Head]] = [[] for _ in RANKS]
+        self._touched: set[Group] = set()
         # An index over the pool's leases: no group has 0.
         self.out: dict[Group, int] = {}
         self._waiting: dict[Group, int] = {}
@@ -126,13 +128,12 @@ class Queue:
     def count(self, claim: Claim, units: int) -> None:
         """So many units of this claim's group more are out; or fewer."""
         group = group_of(claim)
-        self._take_heads(group)
+        self._touch(group)
         out = self.out.get(group, 0) + units
         if out:
             self.out[group] = out
         else:
             self.out.pop(group, None)
-        self._put_heads(group)
 
     def charge(self, claim: Claim) -> None:
         """One of this claim's group was granted what it asked for, and waits no more."""
@@ -151,9 +152,8 @@ class Queue:
         if group not in self._waiting:
             self._note_idle(group, tag)
             return
-        self._take_heads(group)
+        self._touch(group)
         self._tags[group] = tag
-        self._put_heads(group)
 
     def _note_idle(self, group: Group, tag: int) -> None:
         if tag > self._started:
@@ -169,6 +169,7 @@ class Queue:
         Each stands where it would be served if all before it had been and none had left, less
         those who are passed over.
         """
+        self._put_heads()
         ahead: dict[Group, int] = {}
         for rank in RANKS:
             for tickets in (self._aged[rank], self._regaining[rank]):
@@ -211,12 +212,9 @@ class Queue:
             return
         group = group_of(waiter.claim)
         line = self._lines[rank].setdefault(group, [])
-        if line and line[0] < waiter.ticket:
-            insort(line, waiter.ticket)
-            return
-        self._take_head(rank, group)
-        line.insert(0, waiter.ticket)
-        self._put_head(rank, group)
+        if not line or waiter.ticket < line[0]:
+            self._touch(group)
+        insort(line, waiter.ticket)
 
     def _step_out(self, waiter: Waiter) -> None:
         tickets, rank = self._tickets(waiter)
@@ -225,12 +223,9 @@ class Queue:
             return
         group = group_of(waiter.claim)
         line = self._lines[rank][group]
-        if line[0] != waiter.ticket:
-            del line[bisect_left(line, waiter.ticket)]
-            return
-        self._take_head(rank, group)
-        del line[0]
-        self._put_head(rank, group)
+        if line[0] == waiter.ticket:
+            self._touch(group)
+        del line[bisect_left(line, waiter.ticket)]
         if not line:
             del self._lines[rank][group]
 
@@ -242,27 +237,24 @@ class Queue:
             return self._aged[rank], rank
         return None if waiter.lease is None else self._regaining[rank], rank
 
-    def _head(self, rank: int, group: Group) -> Head:
-        return self.out.get(group, 0), self._tags[group], self._lines[rank][group][0], group
+    def _touch(self, group: Group) -> None:
+        """Something that its heads are made of is about to change."""
+        if group not in self._waiting or group in self._touched:
+            return
+        for heads, lines in zip(self._heads, self._lines, strict=True):
+            if line := lines.get(group):
+                del heads[bisect_left(heads, self._head(group, line))]
+        self._touched.add(group)
 
-    def _take_head(self, rank: int, group: Group) -> None:
-        if self._lines[rank].get(group):
-            heads = self._heads[rank]
-            del heads[bisect_left(heads, self._head(rank, group))]
+    def _put_heads(self) -> None:
+        for group in self._touched:
+            for heads, lines in zip(self._heads, self._lines, strict=True):
+                if line := lines.get(group):
+                    insort(heads, self._head(group, line))
+        self._touched.clear()
 
-    def _put_head(self, rank: int, group: Group) -> None:
-        if self._lines[rank].get(group):
-            insort(self._heads[rank], self._head(rank, group))
-
-    def _take_heads(self, group: Group) -> None:
-        if group in self._waiting:
-            for rank in RANKS:
-                self._take_head(rank, group)
-
-    def _put_heads(self, group: Group) -> None:
-        if group in self._waiting:
-            for rank in RANKS:
-                self._put_head(rank, group)
+    def _head(self, group: Group, line: list[int]) -> Head:
+        return self.out.get(group, 0), self._tags[group], line[0], group
 
 
 def _pushed_back(head: Head, units: int) -> Head:
