@@ -264,12 +264,14 @@ class Ledger:
     def _due_at(self, key: Key) -> float:
         found = self._find(key)
         if isinstance(found, Waiter):
-            return min(found.due_at, self.pools[found.claim.pool].order.ages_at(found))
+            return self._waiter_due_at(found)
         return inf if found is None else found.due_at
 
+    def _waiter_due_at(self, waiter: Waiter) -> float:
+        return min(waiter.due_at, self.pools[waiter.claim.pool].order.ages_at(waiter))
+
     def _alarm_waiter(self, waiter: Waiter) -> None:
-        key = waiter_key(waiter)
-        self._alarm(self._due_at(key), key)
+        self._alarm(self._waiter_due_at(waiter), waiter_key(waiter))
 
     def _alarm(self, due_at: float, key: Key) -> None:
         if due_at == inf:

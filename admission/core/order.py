@@ -126,13 +126,16 @@ class Queue:
     def count(self, claim: Claim, units: int) -> None:
         """So many units of this claim's group more are out; or fewer."""
         group = group_of(claim)
-        self._take_heads(group)
+        waits = group in self._waiting
+        if waits:
+            self._take_heads(group)
         out = self.out.get(group, 0) + units
         if out:
             self.out[group] = out
         else:
             self.out.pop(group, None)
-        self._put_heads(group)
+        if waits:
+            self._put_heads(group)
 
     def charge(self, claim: Claim) -> None:
         """One of this claim's group was granted what it asked for, and waits no more."""
@@ -210,12 +213,12 @@ class Queue:
             insort(tickets, waiter.ticket)
             return
         group = group_of(waiter.claim)
-        line = self._lines[rank].setdefault(group, [])
-        if line and line[0] < waiter.ticket:
+        line = self._lines[rank].get(group)
+        if line is not None and line[0] < waiter.ticket:
             insort(line, waiter.ticket)
             return
         self._take_head(rank, group)
-        line.insert(0, waiter.ticket)
+        self._lines[rank][group] = [waiter.ticket, *(line or ())]
         self._put_head(rank, group)
 
     def _step_out(self, waiter: Waiter) -> None:
@@ -230,9 +233,9 @@ class Queue:
             return
         self._take_head(rank, group)
         del line[0]
-        self._put_head(rank, group)
         if not line:
             del self._lines[rank][group]
+        self._put_head(rank, group)
 
     def _tickets(self, waiter: Waiter) -> tuple[list[int] | None, int]:
         """Among whom it stands, None for its group's line; and in which class."""
@@ -246,23 +249,21 @@ class Queue:
         return self.out.get(group, 0), self._tags[group], self._lines[rank][group][0], group
 
     def _take_head(self, rank: int, group: Group) -> None:
-        if self._lines[rank].get(group):
+        if group in self._lines[rank]:
             heads = self._heads[rank]
             del heads[bisect_left(heads, self._head(rank, group))]
 
     def _put_head(self, rank: int, group: Group) -> None:
-        if self._lines[rank].get(group):
+        if group in self._lines[rank]:
             insort(self._heads[rank], self._head(rank, group))
 
     def _take_heads(self, group: Group) -> None:
-        if group in self._waiting:
-            for rank in RANKS:
-                self._take_head(rank, group)
+        for rank in RANKS:
+            self._take_head(rank, group)
 
     def _put_heads(self, group: Group) -> None:
-        if group in self._waiting:
-            for rank in RANKS:
-                self._put_head(rank, group)
+        for rank in RANKS:
+            self._put_head(rank, group)
 
 
 def _pushed_back(head: Head, units: int) -> Head:

@@ -56,8 +56,8 @@ WHO_GOES_FIRST = (
     bug(
         "nobody is woken when a waiter climbs",
         "ledger.py",
-        "            return min(found.due_at, self.pools[found.claim.pool].order.ages_at(found))\n",
-        "            return found.due_at\n",
+        "        return min(waiter.due_at, self.pools[waiter.claim.pool].order.ages_at(waiter))\n",
+        "        return waiter.due_at\n",
     ),
     bug(
         "nobody is woken when a waiter climbs a second time",
