@@ -276,7 +276,7 @@ class Listing:
     """The places of all who wait at a moment, and about where they are once some have left.
 
     Whoever leaves moves up those of its group, and with them others. That is not reckoned anew
-    for each of ten thousand who leave at once, but once a sixteenth of them are gone.
+    for each of ten thousand who leave at once, but once an eighth of them is gone.
     """
 
     def __init__(self, waiters: Iterable[Waiter], capacity: int) -> None:
@@ -286,7 +286,7 @@ class Listing:
 
     @property
     def is_worn(self) -> bool:
-        return 16 * len(self._gone) >= max(1, len(self._places))
+        return 8 * len(self._gone) >= max(1, len(self._places))
 
     def remove(self, ticket: int) -> None:
         insort(self._gone, self._places[ticket])
