@@ -111,8 +111,8 @@ WHAT_ENDS = (
     bug(
         "the time before a renewal ends the lease all the same",
         "ledger.py",
-        "            if self._due_at(key) == due_at:\n",
-        "            if self._due_at(key) < inf:\n",
+        "            if found is not None and self._due_at(found) == due_at:\n",
+        "            if found is not None and self._due_at(found) < inf:\n",
     ),
     bug(
         "a lease hangs on the connection that first asked",

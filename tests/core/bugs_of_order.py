@@ -6,8 +6,8 @@ WHO_GOES_FIRST = (
     bug(
         "groups are served as they come",
         "order.py",
-        "return self.out.get(group, 0), self._tags[group], self._lines[rank][group][0], group",
-        "return 0, 0, self._lines[rank][group][0], group",
+        "return self.out.get(group, 0), self._tags[group], line[0], group",
+        "return 0, 0, line[0], group",
     ),
     bug(
         "two users share a group of one name",
@@ -56,8 +56,8 @@ WHO_GOES_FIRST = (
     bug(
         "nobody is woken when a waiter climbs",
         "ledger.py",
-        "            return min(found.due_at, self.pools[found.claim.pool].order.ages_at(found))\n",
-        "            return found.due_at\n",
+        "        return min(one.due_at, self.pools[one.claim.pool].order.ages_at(one))\n",
+        "        return one.due_at\n",
     ),
     bug(
         "nobody is woken when a waiter climbs a second time",

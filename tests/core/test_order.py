@@ -267,7 +267,7 @@ def test_a_place_is_exact_where_few_wait_and_near_where_many_leave() -> None:
         pool.remove(pool.waiters[ticket])
         exact = {one.ticket: place for place, one in enumerate(pool.queue(), start=1)}
         for one in list(pool.waiters.values())[::20]:
-            assert abs(pool.position(one) - exact[one.ticket]) <= 13
+            assert abs(pool.position(one) - exact[one.ticket]) <= 26
     assert not pool.is_next(Waiter(999, Claim(ANN, weight=2), CALLER, 0.0), 0.0)
 
 

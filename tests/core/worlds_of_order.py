@@ -34,6 +34,15 @@ SHARES = SmallWorld(
     (mv.acquire, mv.release, mv.cancel),
 )
 
+# A disk that is full at times, so that grants are taken back.
+SHARES_UNWRITTEN = SmallWorld(
+    "shares with a full disk",
+    1000,
+    agents(1),
+    SHARES.asks,
+    (mv.acquire, mv.release, mv.break_disk),
+)
+
 AGEING = SmallWorld(
     "ageing",
     500,
@@ -62,4 +71,4 @@ RESTART_AGEING = SmallWorld(
     ageing=Ageing(2 * TICK_S, TICK_S),
 )
 
-WHO_GOES_FIRST = (GROUPS, SHARES, AGEING, RESTART_AGEING)
+WHO_GOES_FIRST = (GROUPS, SHARES, SHARES_UNWRITTEN, AGEING, RESTART_AGEING)
