@@ -1,6 +1,7 @@
 """Looks at the machine as often as is worth it, and passes on what it says.
 
-Seldom at rest; often while something is out, the level is up, or headroom shrinks; and at once when
+Seldom at rest; now and then while something is out, nobody waits and there is room to spare; often
+while somebody waits, the level is up, or headroom shrinks; and at once when something is granted or
 the kernel says that tasks wait.
 """
 
@@ -14,6 +15,7 @@ from typing import Protocol
 import trio
 
 from admission.core.admission import Admission
+from admission.core.leases import Bound
 from admission.core.sample import Sample
 from admission.service.config import Config
 from admission.service.sampler import Sampler
@@ -26,6 +28,10 @@ HEADROOM_PCT = 10.0
 # have filled the rest of it between two looks.
 FILL_BYTES_PER_S = 250 * 1024**2
 FULL_FRACTION = 0.94
+# What is out and has room to spare is looked at by so much less often than what has not.
+CALM_FACTOR = 2.5
+# And then so much of what is left may be filled between two looks.
+CALM_FRACTION = 0.5
 PAUSE_S_MIN = 0.25
 # Sensors that are silent for so long leave the level as it is; afterwards it is raised by a step.
 SILENCE_S = 60.0
@@ -110,10 +116,11 @@ class Sampling:
             while True:
                 self._wake = trio.Event()
                 await self._take()
-                pause_s = self._pause_s()
-                await trio.sleep(PAUSE_S_MIN)  # however many leases are granted meanwhile
-                with trio.move_on_after(pause_s - PAUSE_S_MIN):
+                looked_at = trio.current_time()
+                with trio.move_on_after(self._pause_s()):
                     await self._wake.wait()
+                    # However many leases are granted meanwhile.
+                    await trio.sleep_until(looked_at + PAUSE_S_MIN)
 
     async def _take(self) -> None:
         if (asleep_s := self._asleep_s()) > self._was_asleep_s + NAP_S:
@@ -149,10 +156,14 @@ class Sampling:
             log.info("%s", self._no_triggers)
 
     def _pause_s(self) -> float:
-        config = self._config()
-        if self._is_at_rest():
+        config, full_s = self._config(), self._seconds_until_full()
+        often_s = max(PAUSE_S_MIN, min(config.fast_interval_s, full_s))
+        if not self._is_calm():
+            return often_s
+        if not self._core.ledger.held:
             return config.interval_s
-        return max(PAUSE_S_MIN, min(config.fast_interval_s, self._seconds_until_full()))
+        calm_s = min(CALM_FACTOR * config.fast_interval_s, config.interval_s)
+        return max(often_s, min(calm_s, CALM_FRACTION * full_s))
 
     def _seconds_until_full(self) -> float:
         sample = self._core.governor.sample
@@ -161,13 +172,19 @@ class Sampling:
         left = FULL_FRACTION - sample.memory_used_pct / 100
         return left * sample.memory_total_bytes / FILL_BYTES_PER_S
 
-    def _is_at_rest(self) -> bool:
+    def _is_calm(self) -> bool:
+        """Whether nobody counts on the next look, and there is room."""
         governor, ledger = self._core.governor, self._core.ledger
         sample, normal = governor.sample, governor.levels[0]
-        if ledger.held or ledger.waiting or governor.row.level:
+        if ledger.waiting or governor.row.level or self._has_tree():
             return False
         if sample is None or sample.memory_used_pct is None or governor.cpu_smoothed_pct is None:
             return False
         memory_room_pct = normal.memory_below_pct - sample.memory_used_pct
         cpu_room_pct = normal.cpu_below_pct - governor.cpu_smoothed_pct
         return min(memory_room_pct, cpu_room_pct) > HEADROOM_PCT
+
+    def _has_tree(self) -> bool:
+        """Whether a lease is out whose processes come and go: a look is how they are found."""
+        leases = [lease for pool in self._core.pools.values() for lease in pool.leases.values()]
+        return any(lease.claim.bound is Bound.TREE for lease in leases)

@@ -165,11 +165,11 @@ async def test_while_something_is_out_it_is_looked_at_often(
     line = stage.connect()
     await at(40)
     lease = stage.hold(line)
-    await at(46)
-    assert stage.readings.taken_at == [0.0, 1.0, 31.0, 40.0, 42.0, 44.0, 46.0]
+    await at(52)
+    assert stage.readings.taken_at == [0.0, 1.0, 31.0, 40.0, 45.0, 50.0]
     stage.ask(line, "release", lease=lease)
-    await at(80)
-    assert stage.readings.taken_at[7:] == [48.0, 78.0]
+    await at(90)
+    assert stage.readings.taken_at[6:] == [55.0, 85.0]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pytest
 import trio
@@ -11,12 +11,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.governor import Governor
-from admission.core.leases import Caller, Claim, Holder
+from admission.core.leases import Bound, Caller, Claim, Holder
 from admission.core.levels import LEVELS, pools_of
 from admission.core.sample import Sample
 from admission.service.config import Config
 from admission.service.sampler import Sampler
-from admission.service.sampling import SILENCE_S, Sampling
+from admission.service.sampling import HEADROOM_PCT, SILENCE_S, Sampling
 from admission.service.sensors.triggers import NoTriggers, Triggers
 
 pytestmark = pytest.mark.trio
@@ -54,7 +54,8 @@ class Lookout:
 
     def __init__(self, nursery: trio.Nursery, triggers: Callable[[], Triggers | None]) -> None:
         self.core = Admission(pools_of(LEVELS), Governor())
-        self.memory_pct = 20.0
+        self.memory_pct, self.total_bytes = 20.0, 16 * GIB
+        self.holders = 0
         self.answers = trio.Event()
         self.answers.set()
         self.passed_on: list[Sample] = []
@@ -73,7 +74,7 @@ class Lookout:
         nursery.start_soon(self.sampling.run)
 
     def _read(self, now: float, holders: frozenset[Holder]) -> Sample:
-        return Sample(now, self.memory_pct, 10.0, memory_total_bytes=16 * GIB)
+        return Sample(now, self.memory_pct, 10.0, memory_total_bytes=self.total_bytes)
 
     async def _run(self, read: Callable[[], Sample]) -> Sample:
         await self.answers.wait()
@@ -86,9 +87,12 @@ class Lookout:
     def _feed(self, event: ev.Event) -> None:
         self.core.handle(trio.current_time(), event)
 
-    def hold(self) -> None:
-        now = trio.current_time()
-        self.core.handle(now, ev.Acquire(Caller(1, 1), Claim(Holder(1, 1))))
+    def hold(self, bound: Bound = Bound.PROCESS, weight: int = 1) -> None:
+        """Somebody else asks."""
+        self.holders += 1
+        caller, holder = Caller(self.holders, 1), Holder(self.holders, 1)
+        claim = Claim(holder, bound=bound, weight=weight)
+        self.core.handle(trio.current_time(), ev.Acquire(caller, claim))
 
     @property
     def looked_at(self) -> list[float]:
@@ -112,11 +116,47 @@ async def test_at_rest_it_is_looked_at_seldom(
     assert lookout.looked_at == [0.0, 1.0, 31.0, 61.0]
 
 
-async def test_while_something_is_out_it_is_looked_at_often(
+async def test_while_something_is_out_and_there_is_room_it_is_looked_at_now_and_then(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     lookout = Lookout(nursery, none)
     lookout.hold()
+    await at(12)
+    assert lookout.looked_at == [0.0, 1.0, 6.0, 11.0]
+
+
+async def test_while_something_is_out_and_room_is_scarce_it_is_looked_at_often(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    lookout = Lookout(nursery, none)
+    lookout.hold()
+    lookout.memory_pct = LEVELS[0].memory_below_pct - HEADROOM_PCT
+    await at(6)
+    assert lookout.looked_at == [0.0, 1.0, 3.0, 5.0]
+
+
+async def test_half_of_what_is_left_is_not_filled_between_two_looks_while_there_is_room(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Of 4 GiB 44 % are left, which 250 MiB/s fill in 7.2 s."""
+    lookout = Lookout(nursery, none)
+    lookout.hold()
+    lookout.memory_pct, lookout.total_bytes = 50.0, 4 * GIB
+    await at(5)
+    assert [round(one, 1) for one in lookout.looked_at] == [0.0, 1.0, 4.6]
+
+
+@pytest.mark.parametrize("crowd", [{"bound": Bound.TREE}, {"waits": True}, {"level": 1}])
+async def test_while_someone_counts_on_the_next_look_it_is_looked_at_often(
+    nursery: trio.Nursery, autojump_clock: MockClock, crowd: dict[str, Any]
+) -> None:
+    """Whoever waits, a tree whose processes come and go, and a level that is to fall again."""
+    lookout = Lookout(nursery, none)
+    lookout.hold(crowd.get("bound", Bound.PROCESS))
+    if "waits" in crowd:
+        lookout.hold(weight=LEVELS[0].max_agents)
+    if "level" in crowd:
+        lookout.core.handle(0.0, ev.SetLevel(Caller(9, 1), 1))
     await at(6)
     assert lookout.looked_at == [0.0, 1.0, 3.0, 5.0]
 

@@ -27,8 +27,8 @@ from admission.service.history.store import Row, Store
 from admission.service.history.thinning import Keep
 
 # A batch is written so long after its first row, or at once when it is full. What a killed daemon
-# loses is what it noted since.
-BATCH_S = 5.0
+# loses is what it noted since. Each batch wakes the thread twice, so it is two samples or more.
+BATCH_S = 10.0
 BATCH_ROWS = 500
 # What may wait for the thread: half an hour of samples at one every 2 s, and a burst of leases.
 SAMPLES_MAX = 1_000
