@@ -142,7 +142,8 @@ def test_a_pair_takes_the_daemon_few_system_calls() -> None:
 
 # --- imports --------------------------------------------------------------------------------------
 
-RUN_MODULES_MAX = 31
+# What is in the script that an installation makes is not ours: see `run` in docs/performance.md.
+RUN_MODULES_MAX = 30
 
 
 def imported(said: str) -> set[str]:
@@ -166,7 +167,7 @@ def test_run_imports_few_modules() -> None:
     with staged() as stage:
         stage.serve()
         ours = imports_of("-c", PROGRAM, "run", "--", "true", env=stage.env) - bare()
-    assert "admission_client.waiting" in ours
+    assert "admission_client.hold" in ours
     assert len(ours) <= RUN_MODULES_MAX, sorted(ours)
 
 

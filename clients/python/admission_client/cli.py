@@ -2,7 +2,6 @@
 
 import os
 import sys
-from importlib import import_module
 
 from admission.protocol import AdmissionError
 
@@ -69,8 +68,9 @@ def _run(words: list[str]) -> int:
     name = words[0] if words else "--help"
     if name in BY_NAME:
         module, function = BY_NAME[name]
+        __import__(f"admission_client.{module}")  # `importlib` is an import more
         command: Callable[[list[str]], int]
-        command = getattr(import_module(f"admission_client.{module}"), function)
+        command = getattr(sys.modules[f"admission_client.{module}"], function)
         status = command(words[1:])
         sys.stdout.flush()  # so that a reader who went away is noticed here
         return status
