@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf
-from statistics import median
 
 from admission.core.budget import Memory
 from admission.core.leases import Lease, State, Waiter
@@ -252,7 +251,9 @@ class Pool:
         if not self._hold_times_s:
             return None
         so_far_s = [now - lease.granted_at for lease in self.leases.values() if lease.is_out]
-        return median([*self._hold_times_s, *so_far_s])
+        by_length = sorted([*self._hold_times_s, *so_far_s])
+        half = len(by_length) // 2
+        return (by_length[half] + by_length[~half]) / 2  # the median
 
     def reason(self, waiter: Waiter, now: float) -> str:
         """Why this waiter is not granted, in words and numbers."""

@@ -40,8 +40,8 @@ class Config:
     """What the daemon goes by. Durations in seconds.
 
     `interval_s` is how often the machine is looked at when nothing is out, `fast_interval_s` how
-    often otherwise. `workspaces`: folders in which each sample is written down. `stopped_s`: a
-    holder that is stopped for longer is named in `degraded`.
+    often where it may matter. `workspaces`: folders in which each sample is written down.
+    `stopped_s`: a holder that is stopped for longer is named in `degraded`.
     """
 
     throttle: Throttle = field(default_factory=Throttle)

@@ -1,6 +1,5 @@
 """The configuration file: its tables and keys, and its mistakes in the words of who wrote it."""
 
-import difflib
 import re
 from typing import Annotated, Literal
 
@@ -175,6 +174,8 @@ def _readable(problem: str, within: str = "") -> str:
     problem, within = printable(problem), printable(within)
     if match := _UNKNOWN.match(problem):
         at, key = within + (match["at"] or ""), match["key"]
+        import difflib  # late: only mistakes need it
+
         close = difflib.get_close_matches(key, _known_keys(at), n=1)
         hint = f'; did you mean "{close[0]}"?' if close else "; remove it"
         return f'{_table(at)}: unknown key "{key}"{hint}'

@@ -52,6 +52,12 @@ def test_a_sample_comes_back_as_it_was(notes: Notes) -> None:
     assert [one.sample for one in reading.read_samples(notes.path, NOON + 13)] == taken[1:]
 
 
+def test_little_of_a_long_history_is_kept_in_memory(path: Path) -> None:
+    connection = schema.connect(path)
+    assert connection.execute("PRAGMA cache_size").fetchone() == (-schema.CACHE_KIB,)
+    connection.close()
+
+
 def test_a_sample_is_dated_by_when_it_was_taken_and_not_by_when_it_was_noted(notes: Notes) -> None:
     notes.now = 100.0
     notes.history.note_sample(Sample(97.0), 0, 0, 0)
