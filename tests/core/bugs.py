@@ -7,7 +7,7 @@
 from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
 from tests.core.bugs_of_order import WHO_GOES_FIRST
 from tests.core.bugs_of_trees import WHAT_A_HOLDER_LEAVES
-from tests.core.planting import Bug, bug
+from tests.core.planting import Bug, Edit, bug
 
 WAS_OUT = (
     "        was_out = old is not None and old.is_out\n"
@@ -51,11 +51,21 @@ WHO_IS_SERVED = (
         "        rank = waiter.claim.rank - climbed\n",
         "        rank = 0\n",
     ),
-    bug(
+    Bug(
         "a grown capacity admits one too many",
-        "pool.py",
-        "self.in_use + waiter.claim.weight > self.capacity:\n            return None\n",
-        "self.in_use + waiter.claim.weight > self.spec.capacity_max:\n            return None\n",
+        (
+            Edit(
+                "pool.py",
+                "        if not self.waiters or self.in_use >= self.capacity:\n",
+                "        if not self.waiters:\n",
+            ),
+            Edit(
+                "pool.py",
+                "self.in_use + waiter.claim.weight > self.capacity:\n            return None\n",
+                "self.in_use + waiter.claim.weight > self.spec.capacity_max:\n"
+                "            return None\n",
+            ),
+        ),
     ),
     bug(
         "the level's delay between grants is ignored",
