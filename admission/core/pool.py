@@ -13,8 +13,10 @@ from math import inf
 from statistics import median
 
 from admission.core.budget import Memory
+from admission.core.durations import said
 from admission.core.leases import Lease, State, Waiter
 from admission.core.levels import Level, PoolSpec
+from admission.core.reserving import Kept, Reservations
 
 # What a lease can live through. Ending is always possible; nothing follows it.
 LIVES: dict[State, frozenset[State]] = {
@@ -44,7 +46,8 @@ class Pool:
     """See the module. `level` is the one in force; the daemon's governor changes it.
 
     So it does `limit`, the capacity where it is not the level that sets it, `memory`, by which the
-    budget judges, and `hold_until`, before which nothing is added to what is out.
+    budget judges, and `hold_until`, before which nothing is added to what is out. A hand changes
+    `reservations` and `paused_until`, before which nothing is granted; None: it is not paused.
     """
 
     def __init__(self, spec: PoolSpec, level: Level) -> None:
@@ -53,11 +56,13 @@ class Pool:
         self.leases: dict[int, Lease] = {}
         self.waiters: dict[int, Waiter] = {}
         # Invariant: the orders of `waiters`, sorted.
-        self._orders: list[tuple[int, bool, int]] = []
+        self._orders: list[tuple[int, int, bool, int]] = []
         self.limit: int | None = None
         self.limit_max = 0
         self.memory: Memory | None = None
         self.hold_until = -inf
+        self.reservations = Reservations()
+        self.paused_until: float | None = None
         self.last_grant_at = -inf
         self._hold_times_s: deque[float] = deque(maxlen=HOLD_TIMES_KEPT)
 
@@ -90,15 +95,29 @@ class Pool:
         del self._orders[bisect_left(self._orders, waiter.order)]
 
     def update(self, waiter: Waiter) -> None:
-        """The same ticket with another caller or deadline; its place does not change."""
-        assert waiter.order == self.waiters[waiter.ticket].order
+        """The same ticket with another caller or deadline, or put ahead by a hand."""
+        old = self.waiters[waiter.ticket]
+        assert waiter.claim.rank == old.claim.rank
+        if waiter.order != old.order:
+            self.remove(old)
+            self.add(waiter)
         self.waiters[waiter.ticket] = waiter
 
     def queue(self) -> Iterator[Waiter]:
         """The waiters in their order."""
-        return (self.waiters[ticket] for _, _, ticket in self._orders)
+        return (self.waiters[order[-1]] for order in self._orders)
+
+    def turns(self, kept: Kept) -> Iterator[Waiter]:
+        """The waiters as they are served: first those for whom units are kept."""
+        return kept.first(self.queue()) if kept.units else self.queue()
+
+    def kept(self) -> Kept:
+        """What reservations keep free now."""
+        return self.reservations.kept(self.leases.values())
 
     def position(self, waiter: Waiter) -> int:
+        if self.reservations.active:
+            return list(self.turns(self.kept())).index(waiter) + 1
         return bisect_left(self._orders, waiter.order) + 1
 
     def ordinal(self, waiter: Waiter) -> str:
@@ -111,13 +130,14 @@ class Pool:
         """Who is served next, whether or not there is room; None where nobody is to be.
 
         Nobody overtakes it, however small, so a large request can't starve. Two are passed over
-        and keep their place: one that wants more than the whole capacity of this level (waiting
-        for it would idle the machine until the level falls), and one whose client is away. If
-        the daemon was away instead, all wait until its waiters have had their chance to return.
+        and keep their place: one that wants more than the whole capacity of this level, less what
+        is reserved for others (waiting for it would idle the machine until the level falls), and
+        one whose client is away. If the daemon was away instead, all wait until its waiters have
+        had their chance to return.
         """
-        capacity = self.capacity
-        for waiter in self.queue():
-            if waiter.claim.weight > capacity:
+        capacity, kept = self.capacity, self.kept()
+        for waiter in self.turns(kept):
+            if waiter.claim.weight > capacity - kept.barred(waiter.claim):
                 continue
             if not waiter.is_away:
                 return waiter
@@ -137,21 +157,35 @@ class Pool:
 
     def fitting(self) -> Waiter | None:
         """The front waiter, where there is room for it."""
-        if not self.waiters:
+        if not self.waiters or self.paused_until is not None:
             return None
         waiter = self.front()
-        if waiter is None or self.in_use + waiter.claim.weight > self.capacity:
+        if waiter is None or self.in_use + waiter.claim.weight > self.capacity - self._kept(waiter):
             return None
         return None if self.objection(waiter) else waiter
 
+    def is_meant(self, waiter: Waiter) -> bool:
+        """Whether a reservation keeps units for this one, as many as it asks for."""
+        return bool(self.reservations.active) and self.kept().is_for(waiter.claim)
+
+    def _kept(self, waiter: Waiter) -> int:
+        """What is kept free from this one."""
+        if not self.reservations.active or self.is_meant(waiter):
+            return 0
+        return self.kept().from_others(waiter.claim)
+
     def objection(self, waiter: Waiter) -> str | None:
         """Why the memory budget is against this waiter; None where it is not."""
-        return None if self.memory is None else self.memory.objection(waiter, self.leases.values())
+        if self.memory is None or self.is_meant(waiter):
+            return None
+        return self.memory.objection(waiter, self.leases.values(), self._kept(waiter))
 
     def grantable(self, now: float) -> Waiter | None:
         """The waiter that is to be granted now, if any."""
         waiter = self.fitting()
-        return waiter if waiter is not None and now >= self.ready_at() else None
+        if waiter is None or (now < self.ready_at() and not self.is_meant(waiter)):
+            return None
+        return waiter
 
     def obstacle(self, newcomer: Waiter, now: float) -> str | None:
         """Why this one would not be granted at once; None where it would. It does not join."""
@@ -159,6 +193,13 @@ class Pool:
         why = None if self.grantable(now) is newcomer else self.reason(newcomer, now)
         self.remove(newcomer)
         return why
+
+    def estimate_s(self, newcomer: Waiter, now: float) -> float | None:
+        """In how long this one could start, by a guess; None without one. It does not join."""
+        self.add(newcomer)
+        found = next(place for place in self.places(now) if place.waiter is newcomer)
+        self.remove(newcomer)
+        return found.eta_s
 
     # --- the leases -----------------------------------------------------------------------------
 
@@ -183,19 +224,22 @@ class Pool:
     def places(self, now: float) -> Iterator[Place]:
         """Every waiter with its place, in order; one pass over the queue."""
         in_use, capacity, front = self.in_use, self.capacity, self.front()
-        typical_s = self._typical_hold_s(now)
+        kept = self.kept()
+        typical_s = self.typical_hold_s(now)
         units_ahead = in_use - capacity
-        for index, waiter in enumerate(self.queue()):
+        paused_s = 0.0 if self.paused_until is None else self.paused_until - now
+        for index, waiter in enumerate(self.turns(kept)):
             reason = self._reason(waiter, front, in_use, now)
             units_ahead += waiter.claim.weight
             eta_s = None
-            if typical_s is not None and waiter.claim.weight <= capacity:
-                turns = max(units_ahead, 1) / capacity
+            reach = capacity - kept.barred(waiter.claim)
+            if typical_s is not None and waiter.claim.weight <= reach and paused_s < inf:
+                turns = max(units_ahead, 1) / reach
                 spacing_s = index * self.level.delay_s if self.spec.is_spaced else 0.0
-                eta_s = max(turns * typical_s, spacing_s)
+                eta_s = max(turns * typical_s, spacing_s) + paused_s
             yield Place(waiter, index + 1, reason, eta_s)
 
-    def _typical_hold_s(self, now: float) -> float | None:
+    def typical_hold_s(self, now: float) -> float | None:
         """How long a lease is out as a rule; those still out count with what they have reached."""
         if not self._hold_times_s:
             return None
@@ -215,6 +259,8 @@ class Pool:
                 f"weight {weight} is more than the {self.capacity} of {name} "
                 f"at level {self.level.level} ({self.level.name})"
             )
+        if why := self._withheld(waiter, front, in_use, now):
+            return why
         if front is None:
             return "holders from before a restart have their chance to come back first"
         if in_use + front.claim.weight > self.capacity:
@@ -231,6 +277,23 @@ class Pool:
                 f"{self.level.level} ({self.level.name})"
             )
         return "its turn has come"
+
+    def _withheld(
+        self, waiter: Waiter, front: Waiter | None, in_use: int, now: float
+    ) -> str | None:
+        """Why a hand's word keeps this one from what is free; None where none does."""
+        if self.paused_until is not None:
+            left_s = self.paused_until - now
+            return "paused by hand" + (f"; {said(left_s)} to go" if left_s < inf else "")
+        if not self.reservations.active:
+            return None
+        kept = self.kept()
+        if waiter.claim.weight > self.capacity - kept.barred(waiter.claim):
+            return kept.reason(waiter.claim, now)
+        room = self.capacity - in_use - (front.claim.weight if front else 0)
+        if front is not None and 0 <= room < self._kept(front):
+            return kept.reason(front.claim, now)
+        return None
 
     def _full(self, in_use: int) -> str:
         if self.spec.name == "agents":

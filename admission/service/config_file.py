@@ -10,10 +10,11 @@ from msgspec import Meta, Struct
 from admission.core.budget import Budget
 from admission.core.governor import Patience
 from admission.core.legs import Legs
+from admission.core.limits import Limits
 from admission.protocol import BadConfiguration
 
 # The defaults are the core's own, and stand nowhere else.
-_BUDGET, _PATIENCE, _LEGS = Budget(), Patience(), Legs()
+_BUDGET, _PATIENCE, _LEGS, _LIMITS = Budget(), Patience(), Legs(), Limits()
 MIB = 1 << 20
 
 Percent = Annotated[float, Meta(gt=0, le=1000)]
@@ -91,6 +92,14 @@ class PoolTable(Struct, forbid_unknown_fields=True):
     )
 
 
+class QueueTable(Struct, forbid_unknown_fields=True):
+    """`[queue]`: who waits for longer than its class's bound raises an alarm."""
+
+    alarm_critical_s: Seconds = _LIMITS.alarm_s[0]
+    alarm_normal_s: Seconds = _LIMITS.alarm_s[1]
+    alarm_batch_s: Seconds = _LIMITS.alarm_s[2]
+
+
 class LimitsTable(Struct, forbid_unknown_fields=True):
     connections: Positive = 1024
     waiters: Positive = 10_000
@@ -127,6 +136,7 @@ class File(Struct, forbid_unknown_fields=True):
     # Each is a `PoolTable`, read by itself: of a wrong one, msgspec would not say which it is.
     pools: dict[str, object] = {}
     agents: dict[str, AgentTable] = {}
+    queue: QueueTable = msgspec.field(default_factory=QueueTable)
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     access: AccessTable = msgspec.field(default_factory=AccessTable)
 
@@ -193,6 +203,7 @@ def _known_keys(at: str) -> list[str]:
         (r"\.throttle\.levels\[.*\]", LevelTable),
         (r"\.pools\..*", PoolTable),
         (r"\.agents\[.*\]", AgentTable),
+        (r"\.queue", QueueTable),
         (r"\.limits", LimitsTable),
         (r"\.access", AccessTable),
     ]

@@ -13,17 +13,20 @@ import trio
 
 from admission.core import events as ev
 from admission.core.admission import Admission
+from admission.core.alarm import Alarm
 from admission.core.leases import Bound, Holder
 from admission.core.sample import Sample
 from admission.protocol import BadConfiguration, Frame
 from admission.service.access import OPERATOR, Viewer
 from admission.service.config import Config, load
 from admission.service.descriptors import make_room, shortage
+from admission.service.ending import end_gently
 from admission.service.following import Following
 from admission.service.history.recorder import History
 from admission.service.holders import Exit, exit_of
 from admission.service.journal import Journal
 from admission.service.metrics import metrics_map
+from admission.service.queue_views import alarm_map, hand_map, reservation_map
 from admission.service.sampler import Sampler
 from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
@@ -155,6 +158,10 @@ class Daemon:
                     self._vigil.unwatch(holder)
                 case ev.FindTree(lease):
                     self._following.want(lease.id)
+                case ev.Alarmed(alarm):
+                    self._alarm(alarm)
+                case ev.EndGently(lease):
+                    end_gently(lease)
                 case _:
                     self._tell(effect)
 
@@ -174,6 +181,8 @@ class Daemon:
                 body = {"ok": True, **self.access.viewer(line.peer).row(effect.lease.claim, told)}
             case ev.ToldLevel():
                 body = {"ok": True, **level_map(self.core.level)}
+            case ev.ToldReservation(reservation=reservation):
+                body = {"ok": True, **reservation_map(reservation, self.clock())}
             case ev.Done(found=found):
                 body = {"ok": True} if found is None else {"ok": True, "found": found}
             case ev.Refused(code=code, message=message):
@@ -213,6 +222,12 @@ class Daemon:
         if self.watchers and (news := record_map(record, self.core.level, now)):
             self.watchers.publish(*news, claim_of(record))
 
+    def _alarm(self, alarm: Alarm) -> None:
+        told = alarm_map(alarm)
+        what = f"lease {alarm.number}" if alarm.is_held else f"ticket {alarm.number}"
+        log.warning("alarm: %s of %s: %s", what, alarm.claim.pool, alarm.reason)
+        self.watchers.publish("alarms", {"event": "alarm", **told}, alarm.claim)
+
     def _log_level(self, record: ev.LevelChanged) -> None:
         self.level_since = self.clock()
         name = self.core.governor.levels[record.level].name
@@ -224,6 +239,7 @@ class Daemon:
         now = self.clock()
         return {
             **status_map(self.core, now),
+            **hand_map(self.core, now, viewer),
             "level_since_s": round(now - self.level_since, 3),
             "uptime_s": round(now - self.started_at, 3),
             "degraded": self._degraded(viewer),

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from admission.core import events as ev
+from admission.core.durations import said
 from admission.core.leases import Holder, Lease, Reason
-from admission.service.durations import said
 from admission.service.sensors.belonging import held_by, is_agent, nearest
 from admission.service.sensors.processes import Process, Processes
 

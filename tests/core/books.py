@@ -15,6 +15,8 @@ from admission.core.governor import Governor
 from admission.core.leases import Bound, Holder, Lease, Reason, State, Waiter
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
+from tests.core.books_of_alarms import Rung
+from tests.core.books_of_hand import Hand, moved
 
 # Effects that must come in this order; those of two chains may come mixed.
 Chain = list[ev.Effect]
@@ -34,9 +36,11 @@ def depends_on(one: Lease | Waiter) -> set[Holder]:
 
 
 def goes_before(one: Waiter, other: Waiter) -> bool:
-    """Class first, then those who only yielded, then who came first."""
+    """Class first, then who was put ahead, then those who only yielded, then who came first."""
     if one.claim.rank != other.claim.rank:
         return one.claim.rank < other.claim.rank
+    if one.ahead != other.ahead:
+        return one.ahead > other.ahead
     if (one.lease is None) != (other.lease is None):
         return one.lease is not None
     return one.ticket < other.ticket
@@ -49,9 +53,11 @@ def survivors(records: tuple[ev.Record, ...]) -> tuple[list[Lease], list[Waiter]
     left = {one.ticket for one in records if isinstance(one, ev.Left | ev.Regained)}
     left |= {lease.ticket for lease in leases.values()}
     for record in records:
-        if isinstance(record, ev.Yielded | ev.Regained):
-            state = State.YIELDED if isinstance(record, ev.Yielded) else State.HELD
-            leases[record.lease] = replace(leases[record.lease], state=state)
+        if isinstance(record, ev.Yielded):
+            leases[record.lease] = replace(leases[record.lease], state=State.YIELDED)
+        elif isinstance(record, ev.Regained):
+            lease = replace(leases[record.lease], state=State.HELD, over_at=record.over_at)
+            leases[record.lease] = lease
         elif isinstance(record, ev.Renewed):
             lease = leases[record.lease]
             leases[record.lease] = replace(lease, expires_at=record.expires_at)
@@ -61,7 +67,7 @@ def survivors(records: tuple[ev.Record, ...]) -> tuple[list[Lease], list[Waiter]
     waiters = [one.waiter for one in records if isinstance(one, ev.Queued)]
     return (
         [lease for lease in leases.values() if lease.id not in ended],
-        [waiter for waiter in waiters if waiter.ticket not in left],
+        [moved(records, waiter) for waiter in waiters if waiter.ticket not in left],
     )
 
 
@@ -84,6 +90,10 @@ class Books:
         self.chains: list[Chain] = []
         # The waiters that the last step granted, by ticket, as they were before.
         self.granted: dict[int, Waiter] = {}
+        # Whether who came last may be refused by an estimate, which the books don't make.
+        self.may_be_too_late = False
+        self.hand = Hand()
+        self.rung = Rung()
 
     def all(self) -> Iterator[Lease | Waiter]:
         """The leases and then the waiters, the oldest first."""
@@ -116,19 +126,26 @@ class Books:
 
     def fits(self, waiter: Waiter) -> bool:
         """Whether this waiter could be granted, but for the time between two grants."""
-        pool = waiter.claim.pool
+        pool, room = waiter.claim.pool, self.capacity(waiter.claim.pool)
+        if not self.is_first(waiter):
+            room -= self.hand.kept_from(waiter.claim, self.leases.values())
         return (
             self.journal_works
             and waiter.caller is not None
-            and self.out(pool) + waiter.claim.weight <= self.capacity(pool)
+            and pool not in self.hand.paused
+            and self.out(pool) + waiter.claim.weight <= room
             and self.is_affordable(waiter)
             and not any(self._stands_before(waiter, other) for other in self.waiters.values())
         )
 
+    def is_first(self, waiter: Waiter) -> bool:
+        """Whether enough is reserved for it."""
+        return self.hand.is_first(waiter.claim, self.leases.values())
+
     def is_affordable(self, waiter: Waiter) -> bool:
         """Whether the memory budget has room for it, by the last sample."""
         reading, budget = self.governor.sample, self.governor.throttle.budget
-        if not budget.is_on or self.is_off_by_hand:
+        if not budget.is_on or self.is_off_by_hand or self.is_first(waiter):
             return True
         if waiter.claim.pool != "agents" or not self.out("agents"):
             return True
@@ -137,6 +154,7 @@ class Books:
         leases = [one for one in self.leases.values() if one.claim.pool == "agents"]
         # One that regains its units is in the reading already.
         promised = 0.0 if waiter.lease in self.leases else float(waiter.claim.weight)
+        promised += self.hand.kept_from(waiter.claim, leases)
         for lease in leases:
             shown = (reading.at - lease.granted_at) / budget.ramp_s
             promised += lease.claim.weight * (1 - min(max(shown, 0), 1))
@@ -149,15 +167,21 @@ class Books:
 
     def _stands_before(self, waiter: Waiter, other: Waiter) -> bool:
         """Whether the other one must be granted first, however long that takes."""
+        if other.claim.pool != waiter.claim.pool:
+            return False
+        is_before = goes_before(other, waiter)
+        if self.is_first(other) != self.is_first(waiter):
+            is_before = self.is_first(other)
+        barred = self.hand.out_of_reach(other.claim, self.leases.values())
         return (
-            other.claim.pool == waiter.claim.pool
-            and goes_before(other, waiter)
-            and other.claim.weight <= self.capacity(waiter.claim.pool)
+            is_before
+            and other.claim.weight <= self.capacity(waiter.claim.pool) - barred
             and (other.caller is not None or other.keeps_place)
         )
 
     def may_be_granted(self, now: float, waiter: Waiter) -> bool:
-        return self.fits(waiter) and now >= self.ready_at(waiter.claim.pool)
+        is_ready = now >= self.ready_at(waiter.claim.pool) or self.is_first(waiter)
+        return is_ready and self.fits(waiter)
 
     def due_next(self) -> float:
         """The one deadline of it all."""
@@ -166,7 +190,21 @@ class Books:
         due += [self.ready_at(one.claim.pool) for one in self.waiters.values() if self.fits(one)]
         if self.by_hand is not None:
             due.append(self.by_hand[1])
+        due += [self.hand.due_next(), self.rung.due_next(self)]
         return min(due, default=inf)
+
+    def refuse_late(self, refused: ev.Refused) -> bool:
+        """Takes back that this newcomer waits. False where it can't be refused by an estimate."""
+        waiter = self.waiters.get(self.last_ticket)
+        queued: Chain = [] if waiter is None else [ev.Persist(ev.Queued(waiter))]
+        if not self.may_be_too_late or waiter is None or queued not in self.chains:
+            return False
+        if refused != ev.Refused(waiter.caller or refused.caller, "timeout", ""):
+            return False
+        self.chains.remove(queued)
+        del self.waiters[waiter.ticket]
+        self.last_ticket -= 1
+        return True
 
     # --- ends -------------------------------------------------------------------------------------
 
@@ -217,6 +255,7 @@ class Books:
             elif one.ticket in self.waiters:
                 code = "timeout" if one.deadline_at <= now else "cancelled"
                 self.chains.append(self.leave(one, code))
+        self.chains += self.hand.pass_time(now)
         if self.by_hand is not None and self.by_hand[1] <= now:
             self.set_by_hand(None)
         self.note_level()
@@ -248,6 +287,8 @@ class Books:
         else:
             waiter = self.waiters.pop(record.ticket)
             lease = replace(self.leases[record.lease], state=State.HELD)
+        if lease.claim.max_hold_s is not None:
+            lease = replace(lease, over_at=now + lease.claim.max_hold_s)
         self.leases[lease.id] = lease
         self.granted[waiter.ticket] = waiter
         self.last_grant_at[lease.claim.pool] = now
@@ -272,6 +313,7 @@ class Books:
         """What an earlier daemon left: nobody is connected, and all have a while to come back."""
         back_by = now + self.limits.grace_s
         leases, waiters = survivors(records)
+        self.hand.adopt(records, self.specs)
         for lease in leases:
             lease = replace(lease, caller=None)
             if lease.claim.bound is Bound.CONNECTION:

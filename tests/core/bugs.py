@@ -4,6 +4,7 @@
 `before` stands exactly once in its file. A new rule in the core comes with a bug here.
 """
 
+from tests.core.bugs_of_hand import WHAT_A_HAND_WISHES
 from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
 from tests.core.bugs_of_trees import WHAT_A_HOLDER_LEAVES
 from tests.core.planting import Bug, Edit, bug
@@ -39,26 +40,28 @@ WHO_IS_SERVED = (
     bug(
         "one that is too large for the level stops all",
         "pool.py",
-        "            if waiter.claim.weight > capacity:\n                continue\n",
-        "            if waiter.claim.weight > capacity:\n                return None\n",
+        "            if waiter.claim.weight > capacity - kept.barred(waiter.claim):\n"
+        "                continue\n",
+        "            if waiter.claim.weight > capacity - kept.barred(waiter.claim):\n"
+        "                return None\n",
     ),
     bug(
         "classes are served as they come",
         "leases.py",
-        "return (self.claim.rank, self.lease is None, self.ticket)",
-        "return (0, self.lease is None, self.ticket)",
+        "return (self.claim.rank, -self.ahead,",
+        "return (0, -self.ahead,",
     ),
     bug(
         "a grown capacity admits one too many",
         "pool.py",
-        "self.in_use + waiter.claim.weight > self.capacity:\n            return None\n",
-        "self.in_use + waiter.claim.weight > self.spec.capacity_max:\n            return None\n",
+        "self.in_use + waiter.claim.weight > self.capacity - self._kept(waiter):\n",
+        "self.in_use + waiter.claim.weight > self.spec.capacity_max:\n",
     ),
     bug(
         "the level's delay between grants is ignored",
         "pool.py",
-        "return waiter if waiter is not None and now >= self.ready_at() else None",
-        "return waiter",
+        "if waiter is None or (now < self.ready_at() and not self.is_meant(waiter)):",
+        "if waiter is None:",
     ),
     Bug(
         "a counter beside the table drifts",
@@ -161,7 +164,7 @@ WHO_COMES_BACK = (
     bug(
         "a place is lost when the request is repeated",
         "admission.py",
-        "            queueing.come_back(self.ledger, now, event.caller, known, event.wait_s)\n",
+        "            queueing.come_back(self.ledger, now, event.caller, known, wait_s)\n",
         '            self.ledger.leave(known, "cancelled", "it was asked again")\n'
         "            queueing.enqueue(self.ledger, now, known.claim, event.caller, event.wait_s)\n",
     ),
@@ -212,8 +215,8 @@ WHO_COMES_BACK = (
     bug(
         "who yielded waits behind newcomers",
         "leases.py",
-        "return (self.claim.rank, self.lease is None, self.ticket)",
-        "return (self.claim.rank, self.lease is not None, self.ticket)",
+        "self.lease is None, self.ticket)",
+        "self.lease is not None, self.ticket)",
     ),
     bug(
         "the wait to regain outlives the lease",
@@ -309,8 +312,8 @@ WHAT_MEMORY_ALLOWS = (
     bug(
         "what was granted since the sample is forgotten",
         "budget.py",
-        "        unshown = self.unshown_bytes(leases)\n",
-        "        unshown = 0.0\n",
+        "        unshown = self.unshown_bytes(leases) + ",
+        "        unshown = ",
     ),
     bug(
         "a full machine admits nobody, not even one",
@@ -358,4 +361,5 @@ BUGS = (
     *WHAT_SURVIVES,
     *WHAT_A_HOLDER_LEAVES,
     *WHAT_MEMORY_ALLOWS,
+    *WHAT_A_HAND_WISHES,
 )

@@ -17,7 +17,7 @@ from admission.core.limits import Limits
 from tests.core import moves as mv
 from tests.core.moves import TICK_S, Ask, Asks, Move, Moves
 from tests.core.snapshots import copy_of, fingerprint
-from tests.core.worlds import ANN, ANN_AGAIN, BEN, CAT, KID, LAST_LEASE, World, agents, spec
+from tests.core.worlds import ANN, ANN_AGAIN, BEN, CAT, KID, LAST_LEASE, NEVER, World, agents, spec
 
 FIRST, SECOND, THIRD, LAST = (replace(row, delay_ms=0) for row in LEVELS)
 UNSPACED: Levels = (FIRST, SECOND, THIRD, LAST)
@@ -42,6 +42,7 @@ class SmallWorld:
     grace_s: float = 2 * TICK_S
     is_killed: bool = False
     inner: tuple[PoolSpec, ...] = ()
+    alarm_s: tuple[float, float, float] = NEVER
 
 
 # Ann's process, another that got her PID, a small request behind a large one, a second lease.
@@ -333,7 +334,7 @@ def _after(
 
 def walk(small: SmallWorld) -> int:
     """Visits every state of a small world, and gives their number."""
-    limits = Limits(grace_s=small.grace_s)
+    limits = Limits(grace_s=small.grace_s, alarm_s=small.alarm_s)
     start = World(small.pool, *small.inner, levels=small.levels, limits=limits, budget=small.budget)
     seen = {fingerprint(start)}
     to_visit = deque([(start, Story())])

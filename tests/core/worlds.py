@@ -33,6 +33,10 @@ ANN_AGAIN = Holder(101, 2)
 LAST_LEASE = 2**63 - 1
 
 
+# No alarms, where they are not what it is about.
+NEVER = (inf, inf, inf)
+
+
 def agents(*capacity: int) -> PoolSpec:
     return spec("agents", *capacity)
 
@@ -59,7 +63,7 @@ class World:
         budget: Budget | None = None,
     ) -> None:
         self.specs = specs or (agents(1),)
-        self.limits = limits or Limits()
+        self.limits = limits or Limits(alarm_s=NEVER)
         self.levels = levels
         self.throttle = Throttle(levels, patience or Patience(), budget or Budget())
         self.core = self._fresh_core()
@@ -131,6 +135,8 @@ class World:
                     self.watched.discard(holder)
                 case ev.FindTree(lease):
                     self.wanted.add(lease.id)
+                case ev.Alarmed() | ev.EndGently():
+                    pass
                 case _:
                     self._tell(effect)
             done.append(effect)
