@@ -19,8 +19,9 @@ from dataclasses import replace
 from math import inf
 from typing import assert_never
 
+from admission.core import by_hand, holding, operating, queueing, restart
 from admission.core import events as ev
-from admission.core import holding, queueing, restart
+from admission.core.alarms import Alarms
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Caller, Holder, Lease, Reason, Waiter
 from admission.core.ledger import Ledger
@@ -48,6 +49,7 @@ class Admission:
         self.ledger = Ledger(specs, governor.row)
         self.ledger.set_ageing(-inf, ageing or Ageing())
         steer(self.pools, governor)
+        self.alarms = Alarms()
         self._told_level = governor.row.level
 
     @property
@@ -70,7 +72,8 @@ class Admission:
 
     def wakeup(self) -> float:
         """When `TimePassed` is next to be fed; inf where nothing is due by itself."""
-        due = [self.ledger.next_alarm()]
+        due = [self.ledger.next_alarm(), self.alarms.next_at(self.ledger)]
+        due += [operating.next_at(pool) for pool in self.pools.values()]
         if self.governor.by_hand_until is not None:
             due.append(self.governor.by_hand_until)
         if self.journal_works:
@@ -101,7 +104,11 @@ class Admission:
         self._dispatch(now, event)
         if isinstance(event, STEERING):
             self._adopt_level()
+        before_grants = len(effects)
         self._settle(now)
+        self.alarms.keep_up(self.ledger, event, effects, self.limits.alarm_s)
+        # Who waits on is known only now; but grants stay the last of the list.
+        effects[before_grants:before_grants] = self.alarms.ring(self.ledger, self.governor, now)
         ledger = self.ledger
         assert ledger.granted - ledger.ended == ledger.held, "granted less ended is not held"
         return effects
@@ -120,6 +127,14 @@ class Admission:
                 self._holder_exited(now, event.holder)
             case ev.TreeFound():
                 self._tree_found(now, event)
+            case (
+                by_hand.Reserve()
+                | by_hand.Unreserve()
+                | by_hand.Pause()
+                | by_hand.Unpause()
+                | by_hand.Move()
+            ):
+                operating.do(self.ledger, now, event)
             case ev.Sampled():
                 self._sampled(event.sample)
             case ev.Woke():
@@ -150,6 +165,7 @@ class Admission:
                 queueing.time_out(self.ledger, now, one)
             else:
                 self.ledger.age(now, one)
+        operating.expire(self.ledger, now)
         until = self.governor.by_hand_until
         if until is not None and until <= now:
             self.governor.set_auto()
@@ -186,10 +202,7 @@ class Admission:
             return
         pool = self.pools.get(claim.pool)
         if pool is None:
-            names = ", ".join(self.pools)
-            asked = "".join(char if char.isprintable() else "?" for char in claim.pool)
-            message = f'there is no pool "{asked}"; the pools are {names}'
-            self.ledger.refuse(event.caller, "unknown_pool", message)
+            self.ledger.refuse_unknown_pool(event.caller, claim.pool)
         elif shared := enclosing_lease(event, pool):
             self.ledger.effects.append(ev.Told(event.caller, shared, shared=True))
         elif refusal := refusal_of(event, pool, self.ledger, self.limits):
@@ -197,7 +210,8 @@ class Admission:
         elif why := deadlock(event, self.pools):
             self.ledger.refuse(event.caller, "would_deadlock", why)
         else:
-            queueing.enqueue(self.ledger, now, claim, event.caller, event.wait_s)
+            wait_s = queueing.shorter(event.wait_s, event.by_s)
+            queueing.enqueue(self.ledger, now, claim, event.caller, wait_s, by_s=event.by_s)
 
     def _repeat(self, now: float, event: ev.Acquire, known: Lease | Waiter) -> None:
         """The same request again, after a broken connection: the same lease, or the same place."""
@@ -205,22 +219,29 @@ class Admission:
             message = "this request id is another process's; use a fresh one of 16 random bytes"
             self.ledger.refuse(event.caller, "not_permitted", message)
         elif isinstance(known, Waiter):
-            queueing.come_back(self.ledger, now, event.caller, known, event.wait_s)
+            wait_s = queueing.shorter(event.wait_s, event.by_s)
+            queueing.come_back(self.ledger, now, event.caller, known, wait_s)
         else:
             lease = self.ledger.take_up(known, event.caller)
             self.ledger.effects.append(ev.Told(event.caller, lease))
 
     def _cancel(self, now: float, event: ev.Cancel) -> None:
         """Whatever became of the request, it holds nothing afterwards: also if it was granted."""
-        by_id = Caller(event.caller.connection, event.id or 0)
-        found = self.ledger.of(by_id if event.request is None else event.request)
-        found = [one for one in found if event.uid in (None, one.claim.uid)]
+        found = [one for one in self._named(event) if event.uid in (None, one.claim.uid)]
         for one in found:
             if isinstance(one, Lease):
                 self.ledger.end(now, one, Reason.RELEASED)
             elif self.ledger.waiter(one.ticket):
                 self.ledger.leave(one, "cancelled", "the request was cancelled")
         self.ledger.effects.append(ev.Done(event.caller, found=bool(found)))
+
+    def _named(self, event: ev.Cancel) -> list[Lease] | list[Waiter] | list[Lease | Waiter]:
+        """What a cancel means: by its ticket, its request id, or its message's id."""
+        if event.ticket is not None:
+            waiter = self.ledger.waiter(event.ticket)
+            return [] if waiter is None else [waiter]
+        by_id = Caller(event.caller.connection, event.id or 0)
+        return self.ledger.of(by_id if event.request is None else event.request)
 
     def _set_level(self, now: float, event: ev.SetLevel) -> None:
         if event.level is None:

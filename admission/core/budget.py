@@ -96,20 +96,21 @@ class Memory:
         each = self.peak_bytes - self.mean_bytes
         return self.budget.spread * each * sqrt(sum(weight * weight for weight in weights))
 
-    def objection(self, waiter: Waiter, leases: Iterable[Lease]) -> str | None:
+    def objection(self, waiter: Waiter, leases: Iterable[Lease], kept: int = 0) -> str | None:
         """Why this waiter can't have its units, in words and numbers; None where it can.
 
         Args:
             waiter: whose turn it is. One that regains its units is in the reading already.
             leases: all of its pool. With none of them out nothing is refused: an agent that is
                 too large for the machine must not stop all work.
+            kept: units that are kept free for others, which is as good as a promise.
         """
         leases = list(leases)
         weights = [one.claim.weight for one in leases if one.is_out]
         if not weights:
             return None
         weight = waiter.claim.weight
-        unshown = self.unshown_bytes(leases)
+        unshown = self.unshown_bytes(leases) + self.mean_bytes * kept
         this_one = 0.0 if waiter.lease is not None else self.mean_bytes * weight
         bursts = self.burst_bytes([*weights, weight])
         if self.used_bytes + unshown + this_one + bursts <= self.ceiling_bytes:

@@ -5,11 +5,15 @@ All of them are frozen values, so a run of the daemon can be kept, replayed and 
 """
 
 from dataclasses import field
+from math import inf
 
+from admission.core.alarm import Alarm
+from admission.core.by_hand import ByHand, Moved, Paused, Reserved, Unpaused, Unreserved
 from admission.core.governor import Throttle
 from admission.core.leases import Caller, Claim, Holder, Lease, Reason, Waiter
 from admission.core.levels import PoolSpec
 from admission.core.order import Ageing
+from admission.core.reserving import Reservation
 from admission.core.sample import Sample
 from admission.core.values import value
 
@@ -18,7 +22,8 @@ from admission.core.values import value
 
 @value
 class Acquire:
-    """A request for a lease. `wait_s`: None for ever, 0 now or not at all.
+    """A request for a lease. `wait_s`: None for ever, 0 now or not at all. `by_s`: it must have
+    started within that; it is refused at once where the estimate says that it won't have.
 
     `parent` is a lease that the asking process says it runs under; it shares the lease of this
     pool whose holder stands among `ancestors`, itself and those above it, nearest first; unless
@@ -32,11 +37,13 @@ class Acquire:
     parent: int | None = None
     ancestors: tuple[Holder, ...] = ()
     is_new: bool = False
+    by_s: float | None = None
 
 
 @value
 class Cancel:
-    """A client no longer wants what it asked for: by its request id, or by its message's id.
+    """A client no longer wants what it asked for: by its request id, by its message's id, or by
+    its ticket, which finds it only while it waits.
 
     `uid`: only what is this user's; None: whoever's it is.
     """
@@ -45,6 +52,7 @@ class Cancel:
     request: bytes | None = None
     id: int | None = None
     uid: int | None = None
+    ticket: int | None = None
 
 
 @value
@@ -178,6 +186,7 @@ Event = (
     | TimePassed
     | Sampled
     | SetLevel
+    | ByHand
     | Woke
     | Configured
     | JournalFailed
@@ -217,6 +226,7 @@ class Regained:
     lease: int
     ticket: int
     waiter: Waiter | None = None
+    over_at: float = inf
 
 
 @value
@@ -263,6 +273,7 @@ class Numbered:
 
     lease: int
     ticket: int
+    reservation: int = 0
 
 
 Record = (
@@ -276,6 +287,11 @@ Record = (
     | Followed
     | Ended
     | LevelChanged
+    | Reserved
+    | Unreserved
+    | Paused
+    | Unpaused
+    | Moved
 )
 
 # Records that promise units: if one can't be written, the promise is taken back. The others only
@@ -310,6 +326,20 @@ class FindTree:
 
 
 @value
+class EndGently:
+    """Ask the holder of this lease to end, as it was to be asked for; nothing else ends it."""
+
+    lease: Lease
+
+
+@value
+class Alarmed:
+    """Something waits or is held for too long; told once. `alarm` says what, and why."""
+
+    alarm: Alarm
+
+
+@value
 class Persist:
     record: Record
 
@@ -339,6 +369,14 @@ class ToldLevel:
 
 
 @value
+class ToldReservation:
+    """The answer to `Reserve`."""
+
+    caller: Caller
+    reservation: Reservation
+
+
+@value
 class Refused:
     caller: Caller
     code: str
@@ -354,6 +392,6 @@ class LeaseEnded:
     reason: Reason
 
 
-Answer = Told | ToldLevel | Done | Refused | LeaseEnded
+Answer = Told | ToldLevel | ToldReservation | Done | Refused | LeaseEnded
 
-Effect = Watch | Unwatch | FindTree | Persist | Answer
+Effect = Watch | Unwatch | FindTree | EndGently | Alarmed | Persist | Answer

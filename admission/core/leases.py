@@ -74,7 +74,8 @@ class Caller:
 class Claim:
     """What is asked for, the same from the request through the queue to the lease's end.
 
-    `uid`: the user it belongs to; a request id is known to that user alone.
+    `uid`: the user it belongs to; a request id is known to that user alone. `max_hold_s`: whoever
+    holds it for longer is told of; with `end_after_max` its holder is asked to end as well.
     """
 
     holder: Holder
@@ -88,6 +89,8 @@ class Claim:
     request: bytes | None = None
     secret: bytes = b""
     uid: int = 0
+    max_hold_s: float | None = None
+    end_after_max: bool = False
 
 
 @value
@@ -98,7 +101,9 @@ class Lease:
     connection-bound lease ends with that caller's connection. `ticket` is the place it had in the
     queue. `expires_at` is the ttl's end, `detached_until` the end of its chance to be taken up
     again by a holder whose daemon went away. `is_left`: its holder has exited, and it follows
-    `tree`, those of the processes which that one started of whom no end was heard since.
+    `tree`, those of the processes which that one started of whom no end was heard since. At
+    `over_at` its units will have been out for as long as they were meant to, since they were last
+    taken; while it is yielded, that means nothing.
     """
 
     id: int
@@ -112,6 +117,7 @@ class Lease:
     detached_until: float = inf
     is_left: bool = False
     tree: tuple[Holder, ...] = ()
+    over_at: float = inf
 
     @property
     def holders(self) -> tuple[Holder, ...]:
@@ -135,7 +141,8 @@ class Waiter:
 
     While its connection is away there is no `caller`, and at `away_until` it is dropped.
     `keeps_place`: others wait for its return, as it was the daemon that went away and not the
-    client. `lease`: it asks for the units of a yielded lease again.
+    client. `lease`: it asks for the units of a yielded lease again. `ahead`: a hand has put it
+    ahead of its class; the larger goes earlier.
     """
 
     ticket: int
@@ -146,6 +153,7 @@ class Waiter:
     away_until: float = inf
     keeps_place: bool = False
     lease: int | None = None
+    ahead: int = 0
 
     @property
     def is_away(self) -> bool:

@@ -40,6 +40,7 @@ class Ledger:
         self.pools = {spec.name: Pool(spec, level) for spec in specs}
         self.last_lease = 0
         self.last_ticket = 0
+        self.last_reservation = 0
         # Invariant, checked at every step: granted - ended is the number of leases.
         self.granted = 0
         self.ended = 0
@@ -140,7 +141,7 @@ class Ledger:
                 self.age(now, waiter)
 
     def replace_waiter(self, old: Waiter, new: Waiter) -> None:
-        """The same ticket with another caller or deadline."""
+        """The same ticket with another caller or deadline, or put ahead by a hand."""
         self.pools[new.claim.pool].update(new)
         self._link(waiter_key(new), handles(new))
         self._unlink(waiter_key(old), [one for one in handles(old) if one not in handles(new)])
@@ -169,9 +170,11 @@ class Ledger:
         self.watch(claim.holder)
         pool.last_grant_at = now
         pool.note_grant(waiter)
+        over_at = inf if claim.max_hold_s is None else now + claim.max_hold_s
         if waiter.lease is not None:
-            lease = pool.move(pool.leases[waiter.lease], State.HELD)
-            self.persist(ev.Regained(lease.id, waiter.ticket, waiter))
+            lease = replace(pool.move(pool.leases[waiter.lease], State.HELD), over_at=over_at)
+            self.put_lease(lease)
+            self.persist(ev.Regained(lease.id, waiter.ticket, waiter, over_at))
         else:
             self.last_lease += 1
             self.granted += 1
@@ -183,6 +186,7 @@ class Ledger:
                 waited_s=now - waiter.queued_at,
                 caller=caller,
                 expires_at=inf if claim.ttl_s is None else now + claim.ttl_s,
+                over_at=over_at,
             )
             self.put_lease(lease)
             self.persist(ev.Granted(lease, waiter))
@@ -255,6 +259,11 @@ class Ledger:
 
     def refuse(self, caller: Caller, code: str, message: str) -> None:
         self.effects.append(ev.Refused(caller, code, message))
+
+    def refuse_unknown_pool(self, caller: Caller, name: str) -> None:
+        asked = "".join(char if char.isprintable() else "?" for char in name)
+        message = f'there is no pool "{asked}"; the pools are {", ".join(self.pools)}'
+        self.refuse(caller, "unknown_pool", message)
 
     # --- the index and the alarms ---------------------------------------------------------------
 

@@ -13,7 +13,8 @@ class Limits:
     """How much the core takes on. `grace_s`: how long an absent client's lease or place is kept.
 
     `user_share_pct`: what a user may take of whatever is limited, of what the other users leave;
-    those among `unshared` are held by the limit alone.
+    those among `unshared` are held by the limit alone. `alarm_s`: who has waited for longer is told
+    of, by class.
     """
 
     waiters_max: int = 10_000
@@ -21,6 +22,7 @@ class Limits:
     grace_s: float = 10.0
     user_share_pct: float = 100.0
     unshared: frozenset[int] = frozenset()
+    alarm_s: tuple[float, float, float] = (30.0, 600.0, 3600.0)
 
     def share(self, uid: int, most: int, others: int) -> int:
         """How many of `most` this user may have while the others have so many.

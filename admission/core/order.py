@@ -1,9 +1,10 @@
 """Who goes first: the queue of one pool, whoever may be served and whatever room there is.
 
-By class; within a class those whom age has brought there, then those who had their units before
-and only yielded, then all others in fair shares by group. A group is a user's: of two, that which
-has fewer units out goes first, then that whose last grant is longer ago by virtual time, then that
-whose first waiter came first. Within a group, and among the aged, first come first served.
+By class; within a class those whom a hand put ahead, then those whom age has brought there, then
+those who had their units before and only yielded, then all others in fair shares by group. A group
+is a user's: of two, that which has fewer units out goes first, then that whose last grant is longer
+ago by virtual time, then that whose first waiter came first. Within a group, and among the aged,
+first come first served.
 
 Virtual time is that of start-time fair queuing (Goyal, Vin, Cheng: "Start-time Fair Queuing",
 SIGCOMM 1996), with weights for lengths: a grant starts at the group's tag, but not before the last
@@ -23,6 +24,9 @@ RANKS = range(len(Class))
 Group = tuple[int, str]
 # Units out, tag, ticket of the first who waits, group: of those who wait, as they are served.
 Head = tuple[int, int, int, Group]
+
+# Who does not go by shares: of which kind (put ahead, aged, yielded), how far ahead, ticket.
+First = tuple[int, int, int]
 
 # Of so many groups that wait for nothing is remembered how far ahead they are.
 IDLE_MAX = 1_000
@@ -61,9 +65,9 @@ class Queue:
         self.waiters: dict[int, Waiter] = {}
         # Of those who have climbed: how many classes.
         self._climbed: dict[int, int] = {}
-        # By the class in which they stand, tickets in order; and of the rest, tickets by group.
-        self._aged: list[list[int]] = [[] for _ in RANKS]
-        self._regaining: list[list[int]] = [[] for _ in RANKS]
+        # By the class in which they stand: those who don't go by shares, in order; and of the rest,
+        # tickets by group.
+        self._first: list[list[First]] = [[] for _ in RANKS]
         self._lines: list[dict[Group, list[int]]] = [{} for _ in RANKS]
         # Invariant: one of each group in `_lines`, sorted, but for those in `_touched`, which have
         # none until somebody asks for the order: a grant changes all that a head is made of.
@@ -102,10 +106,15 @@ class Queue:
             self._idle_tags.clear()
 
     def update(self, waiter: Waiter) -> None:
-        """The same ticket with another caller or deadline; its place does not change."""
+        """The same ticket with another caller or deadline, or put ahead by a hand."""
         old = self.waiters[waiter.ticket]
         assert (waiter.claim, waiter.lease) == (old.claim, old.lease), "another place"
+        if waiter.ahead == old.ahead:
+            self.waiters[waiter.ticket] = waiter
+            return
+        self._step_out(old)
         self.waiters[waiter.ticket] = waiter
+        self._line_up(waiter)
 
     def age(self, waiter: Waiter, now: float) -> None:
         """It stands in the class that it has reached by now."""
@@ -172,12 +181,12 @@ class Queue:
         self._put_heads()
         ahead: dict[Group, int] = {}
         for rank in RANKS:
-            for tickets in (self._aged[rank], self._regaining[rank]):
-                for waiter in map(self.waiters.__getitem__, tickets):
-                    yield waiter
-                    if not is_passed_over(waiter):
-                        group = group_of(waiter.claim)
-                        ahead[group] = ahead.get(group, 0) + waiter.claim.weight
+            for _, _, ticket in self._first[rank]:
+                waiter = self.waiters[ticket]
+                yield waiter
+                if not is_passed_over(waiter):
+                    group = group_of(waiter.claim)
+                    ahead[group] = ahead.get(group, 0) + waiter.claim.weight
             yield from self._in_shares(rank, ahead, is_passed_over)
 
     def _in_shares(
@@ -206,9 +215,9 @@ class Queue:
                 heappush(behind, ((head[0], head[1], line[place + 1], group), place + 1))
 
     def _line_up(self, waiter: Waiter) -> None:
-        tickets, rank = self._tickets(waiter)
-        if tickets is not None:
-            insort(tickets, waiter.ticket)
+        rank, first = self._place(waiter)
+        if first is not None:
+            insort(self._first[rank], first)
             return
         group = group_of(waiter.claim)
         line = self._lines[rank].setdefault(group, [])
@@ -217,9 +226,9 @@ class Queue:
         insort(line, waiter.ticket)
 
     def _step_out(self, waiter: Waiter) -> None:
-        tickets, rank = self._tickets(waiter)
-        if tickets is not None:
-            del tickets[bisect_left(tickets, waiter.ticket)]
+        rank, first = self._place(waiter)
+        if first is not None:
+            del self._first[rank][bisect_left(self._first[rank], first)]
             return
         group = group_of(waiter.claim)
         line = self._lines[rank][group]
@@ -229,13 +238,15 @@ class Queue:
         if not line:
             del self._lines[rank][group]
 
-    def _tickets(self, waiter: Waiter) -> tuple[list[int] | None, int]:
-        """Among whom it stands, None for its group's line; and in which class."""
+    def _place(self, waiter: Waiter) -> tuple[int, First | None]:
+        """In which class it stands; and where, if it doesn't go by shares."""
         climbed = self._climbed.get(waiter.ticket, 0)
         rank = waiter.claim.rank - climbed
+        if waiter.ahead:
+            return rank, (0, -waiter.ahead, waiter.ticket)
         if climbed:
-            return self._aged[rank], rank
-        return None if waiter.lease is None else self._regaining[rank], rank
+            return rank, (1, 0, waiter.ticket)
+        return rank, None if waiter.lease is None else (2, 0, waiter.ticket)
 
     def _touch(self, group: Group) -> None:
         """Something that its heads are made of is about to change."""

@@ -7,14 +7,16 @@ ends, why, and who is told is `core.admission`'s.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import inf
 
 from admission.core.budget import Memory
+from admission.core.durations import said
 from admission.core.leases import Lease, State, Waiter
 from admission.core.levels import Level, PoolSpec
 from admission.core.order import Listing, Queue
+from admission.core.reserving import Kept, Reservations
 
 # What a lease can live through. Ending is always possible; nothing follows it.
 LIVES: dict[State, frozenset[State]] = {
@@ -44,7 +46,8 @@ class Pool:
     """See the module. `level` is the one in force; the daemon's governor changes it.
 
     So it does `limit`, the capacity where it is not the level that sets it, `memory`, by which the
-    budget judges, and `hold_until`, before which nothing is added to what is out.
+    budget judges, and `hold_until`, before which nothing is added to what is out. A hand changes
+    `reservations` and `paused_until`, before which nothing is granted; None: it is not paused.
     """
 
     def __init__(self, spec: PoolSpec, level: Level) -> None:
@@ -60,6 +63,8 @@ class Pool:
         self.limit_max = 0
         self.memory: Memory | None = None
         self.hold_until = -inf
+        self.reservations = Reservations()
+        self.paused_until: float | None = None
         self.last_grant_at = -inf
         self._hold_times_s: deque[float] = deque(maxlen=HOLD_TIMES_KEPT)
 
@@ -93,7 +98,7 @@ class Pool:
             self._listing.remove(waiter.ticket)
 
     def update(self, waiter: Waiter) -> None:
-        """The same ticket with another caller or deadline; its place does not change."""
+        """The same ticket with another caller or deadline, or put ahead by a hand."""
         self._listing = None
         self.order.update(waiter)
 
@@ -103,11 +108,21 @@ class Pool:
         self.order.age(waiter, now)
 
     def queue(self) -> Iterator[Waiter]:
-        """The waiters in their order."""
-        return self.order.in_order(self._is_passed_over)
+        """The waiters in their order, whatever is reserved for whom."""
+        return self.order.in_order(self._passes_over(self.kept()))
+
+    def turns(self, kept: Kept) -> Iterator[Waiter]:
+        """The waiters as they are served: first those for whom units are kept."""
+        return kept.first(self.queue()) if kept.units else self.queue()
+
+    def kept(self) -> Kept:
+        """What reservations keep free now."""
+        return self.reservations.kept(self.leases.values())
 
     def position(self, waiter: Waiter) -> int:
         """From 1; where many have just left, about."""
+        if self.reservations.active:
+            return [one.ticket for one in self.turns(self.kept())].index(waiter.ticket) + 1
         listing = self._listing
         if listing is None or listing.is_worn or listing.capacity != self.capacity:
             listing = self._listing = Listing(self.queue(), self.capacity)
@@ -123,18 +138,30 @@ class Pool:
         """Who is served next, whether or not there is room; None where nobody is to be.
 
         Nobody overtakes it, however small, so a large request can't starve. Two are passed over
-        and keep their place: one that wants more than the whole capacity of this level (waiting
-        for it would idle the machine until the level falls), and one whose client is away. If
-        the daemon was away instead, all wait until its waiters have had their chance to return.
+        and keep their place: one that wants more than the whole capacity of this level, less what
+        is reserved for others (waiting for it would idle the machine until the level falls), and
+        one whose client is away. If the daemon was away instead, all wait until its waiters have
+        had their chance to return.
         """
-        for waiter in self.queue():
-            if not self._is_passed_over(waiter):
+        kept = self.kept()
+        is_passed_over = self._passes_over(kept)
+        for waiter in self.turns(kept):
+            if not is_passed_over(waiter):
                 return None if waiter.is_away else waiter
         return None
 
-    def _is_passed_over(self, waiter: Waiter) -> bool:
-        is_gone = waiter.is_away and not waiter.keeps_place
-        return is_gone or waiter.claim.weight > self.capacity
+    def _passes_over(self, kept: Kept) -> Callable[[Waiter], bool]:
+        """Says of whom nobody waits for, as what they ask for can't be had as things are, or their
+        client is away.
+        """
+        capacity = self.capacity
+
+        def is_passed_over(waiter: Waiter) -> bool:
+            if waiter.is_away and not waiter.keeps_place:
+                return True
+            return waiter.claim.weight > capacity - kept.barred(waiter.claim)
+
+        return is_passed_over
 
     def ready_at(self) -> float:
         """When the next grant may come: grants keep the level's delay between them.
@@ -151,25 +178,49 @@ class Pool:
         if not self.waiters or self.in_use >= self.capacity:
             return None
         waiter = self.front()
-        if waiter is None or self.in_use + waiter.claim.weight > self.capacity:
-            return None
-        return None if self.objection(waiter) else waiter
+        return waiter if waiter is not None and self._suits(waiter) else None
+
+    def _suits(self, waiter: Waiter) -> bool:
+        """Whether this one could have what it asks for, were it the front one."""
+        if self.paused_until is not None:
+            return False
+        if self.in_use + waiter.claim.weight > self.capacity - self._kept(waiter):
+            return False
+        return self.objection(waiter) is None
+
+    def is_meant(self, waiter: Waiter) -> bool:
+        """Whether a reservation keeps units for this one, as many as it asks for."""
+        return bool(self.reservations.active) and self.kept().is_for(waiter.claim)
+
+    def _kept(self, waiter: Waiter) -> int:
+        """What is kept free from this one."""
+        if not self.reservations.active or self.is_meant(waiter):
+            return 0
+        return self.kept().from_others(waiter.claim)
 
     def objection(self, waiter: Waiter) -> str | None:
         """Why the memory budget is against this waiter; None where it is not."""
-        return None if self.memory is None else self.memory.objection(waiter, self.leases.values())
+        if self.memory is None or self.is_meant(waiter):
+            return None
+        return self.memory.objection(waiter, self.leases.values(), self._kept(waiter))
 
     def grantable(self, now: float) -> Waiter | None:
         """The waiter that is to be granted now, if any."""
         waiter = self.fitting()
-        return waiter if waiter is not None and now >= self.ready_at() else None
+        return waiter if waiter is not None and self._is_time_for(waiter, now) else None
+
+    def _is_time_for(self, waiter: Waiter, now: float) -> bool:
+        return now >= self.ready_at() or self.is_meant(waiter)
 
     def is_next(self, newcomer: Waiter, now: float) -> bool:
         """Whether this one would be granted at once. It does not join."""
-        if self.in_use + newcomer.claim.weight > self.capacity or now < self.ready_at():
+        if self.in_use + newcomer.claim.weight > self.capacity:
             return False
         if not self.waiters:
-            return self.objection(newcomer) is None
+            is_reachable = not self._passes_over(self.kept())(newcomer)
+            return is_reachable and self._suits(newcomer) and self._is_time_for(newcomer, now)
+        if not self._is_time_for(newcomer, now):
+            return False
         self.add(newcomer)
         is_next = self.fitting() is newcomer
         self.remove(newcomer)
@@ -181,6 +232,13 @@ class Pool:
         why = self.reason(newcomer, now)
         self.remove(newcomer)
         return why
+
+    def estimate_s(self, newcomer: Waiter, now: float) -> float | None:
+        """In how long this one could start, by a guess; None without one. It does not join."""
+        self.add(newcomer)
+        found = next(place for place in self.places(now) if place.waiter is newcomer)
+        self.remove(newcomer)
+        return found.eta_s
 
     # --- the leases -----------------------------------------------------------------------------
 
@@ -234,19 +292,22 @@ class Pool:
     def places(self, now: float) -> Iterator[Place]:
         """Every waiter with its place, in order; one pass over the queue."""
         in_use, capacity, front = self.in_use, self.capacity, self.front()
-        typical_s = self._typical_hold_s(now)
+        kept = self.kept()
+        typical_s = self.typical_hold_s(now)
         units_ahead = in_use - capacity
-        for index, waiter in enumerate(self.queue()):
+        paused_s = 0.0 if self.paused_until is None else self.paused_until - now
+        for index, waiter in enumerate(self.turns(kept)):
             reason = self._reason(waiter, front, now, index)
             units_ahead += waiter.claim.weight
             eta_s = None
-            if typical_s is not None and waiter.claim.weight <= capacity:
-                turns = max(units_ahead, 1) / capacity
+            reach = capacity - kept.barred(waiter.claim)
+            if typical_s is not None and waiter.claim.weight <= reach and paused_s < inf:
+                turns = max(units_ahead, 1) / reach
                 spacing_s = index * self.level.delay_s if self.spec.is_spaced else 0.0
-                eta_s = max(turns * typical_s, spacing_s)
+                eta_s = max(turns * typical_s, spacing_s) + paused_s
             yield Place(waiter, index + 1, reason, eta_s)
 
-    def _typical_hold_s(self, now: float) -> float | None:
+    def typical_hold_s(self, now: float) -> float | None:
         """How long a lease is out as a rule; those still out count with what they have reached."""
         if not self._hold_times_s:
             return None
@@ -271,6 +332,8 @@ class Pool:
                 f"weight {weight} is more than the {self.capacity} of {name} "
                 f"at level {self.level.level} ({self.level.name})"
             )
+        if why := self._withheld(waiter, front, now):
+            return why
         if front is None:
             return "holders from before a restart have their chance to come back first"
         if in_use + front.claim.weight > self.capacity:
@@ -288,6 +351,21 @@ class Pool:
                 f"{self.level.level} ({self.level.name})"
             )
         return "its turn has come"
+
+    def _withheld(self, waiter: Waiter, front: Waiter | None, now: float) -> str | None:
+        """Why a hand's word keeps this one from what is free; None where none does."""
+        if self.paused_until is not None:
+            left_s = self.paused_until - now
+            return "paused by hand" + (f"; {said(left_s)} to go" if left_s < inf else "")
+        if not self.reservations.active:
+            return None
+        kept = self.kept()
+        if waiter.claim.weight > self.capacity - kept.barred(waiter.claim):
+            return kept.reason(waiter.claim, now)
+        room = self.capacity - self.in_use - (front.claim.weight if front else 0)
+        if front is not None and 0 <= room < self._kept(front):
+            return kept.reason(front.claim, now)
+        return None
 
     def _full(self, in_use: int) -> str:
         if self.spec.name == "agents":

@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import inf
 
 from admission.core import events as ev
+from admission.core.durations import said
 from admission.core.leases import Caller, Claim, Waiter
 from admission.core.ledger import Ledger
 from admission.core.pool import Pool
@@ -31,6 +32,7 @@ def enqueue(
     caller: Caller,
     wait_s: float | None,
     lease: int | None = None,
+    by_s: float | None = None,
 ) -> None:
     """A new waiter at its place; or a refusal, if it would have to wait and does not want to.
 
@@ -39,8 +41,9 @@ def enqueue(
         now: seconds on the clock of the events.
         claim: what it asks for.
         caller: who is answered.
-        wait_s: None for ever, 0 now or not at all.
+        wait_s: None for ever, 0 now or not at all; no longer than `by_s`.
         lease: the yielded lease whose units it asks for again.
+        by_s: it must have started within that; it is refused where the estimate is longer.
     """
     pool = ledger.pools[claim.pool]
     deadline_at = inf if wait_s is None else now + wait_s
@@ -50,12 +53,34 @@ def enqueue(
         why = pool.obstacle(waiter, now) if ledger.journal_works else UNWRITABLE
         ledger.refuse(caller, *_no_slot_now(ledger, why))
         return
+    if by_s is not None and not is_next and (late := _too_late(ledger, pool, waiter, now, by_s)):
+        ledger.refuse(caller, "timeout", late)
+        return
     ledger.last_ticket += 1
     if is_next:
         ledger.admit(now, pool, waiter)
     else:
         ledger.enqueue(waiter)
         ledger.persist(ev.Queued(waiter))
+
+
+def shorter(one_s: float | None, other_s: float | None) -> float | None:
+    """The shorter of two waits; None is for ever."""
+    return min([each for each in (one_s, other_s) if each is not None], default=None)
+
+
+def _too_late(ledger: Ledger, pool: Pool, newcomer: Waiter, now: float, by_s: float) -> str | None:
+    """Why this one, which is not to be granted at once, would start too late; None where the
+    estimate does not say so.
+    """
+    eta_s = pool.estimate_s(newcomer, now)
+    if eta_s is None or eta_s <= by_s:
+        return None
+    why = pool.obstacle(newcomer, now) if ledger.journal_works else UNWRITABLE
+    return (
+        f"it must start within {said(by_s)}, and by the estimate it could in {said(eta_s)}: {why}; "
+        "give it longer, or ask later"
+    )
 
 
 def refuse_now(ledger: Ledger, now: float, waiter: Waiter) -> None:

@@ -8,6 +8,7 @@ never take a living holder's slot.
 from collections.abc import Iterator, Set
 from dataclasses import replace
 
+from admission.core import by_hand
 from admission.core import events as ev
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Holder, Lease, Reason, State, Waiter
@@ -16,11 +17,14 @@ from admission.core.ledger import Ledger
 
 def snapshot(ledger: Ledger, governor: Governor) -> Iterator[ev.Record]:
     """The records that lead to this state, as few as there can be."""
-    yield ev.Numbered(ledger.last_lease, ledger.last_ticket)
+    yield ev.Numbered(ledger.last_lease, ledger.last_ticket, ledger.last_reservation)
     yield level_record(governor)
     for pool in ledger.pools.values():
         yield from (ev.Granted(lease) for lease in pool.leases.values())
         yield from (ev.Queued(pool.waiters[ticket]) for ticket in sorted(pool.waiters))
+        yield from (by_hand.Reserved(one) for one in pool.reservations.all.values())
+        if pool.paused_until is not None:
+            yield by_hand.Paused(pool.spec.name, pool.paused_until)
 
 
 def level_record(governor: Governor) -> ev.LevelChanged:
@@ -47,6 +51,8 @@ def take_over(
         if holder not in event.living:
             for one in ledger.of(holder):
                 _bury(now, ledger, one)
+    for pool in ledger.pools.values():
+        pool.reservations.look(now)  # the next step ends those that are over
 
 
 def _adopt_lease(ledger: Ledger, lease: Lease, living: Set[Holder], back_by: float) -> None:
@@ -85,6 +91,7 @@ def _replay(
         match record:
             case ev.Numbered():
                 ledger.last_lease, ledger.last_ticket = record.lease, record.ticket
+                ledger.last_reservation = record.reservation
             case ev.LevelChanged():
                 _replay_level(record, governor)
             case ev.Queued(waiter):
@@ -101,6 +108,8 @@ def _replay(
                 leases.pop(record.lease, None)
             case ev.Yielded() | ev.Regained() | ev.Renewed() | ev.Followed():
                 _replay_change(record, leases, waiters)
+            case _:
+                _replay_by_hand(record, ledger, waiters)
     return leases, waiters
 
 
@@ -110,6 +119,24 @@ def _replay_level(record: ev.LevelChanged, governor: Governor) -> None:
         governor.resume_at(record.level)
     else:
         governor.set_by_hand(record.level, record.by_hand_until, is_off=record.is_off)
+
+
+def _replay_by_hand(record: by_hand.Record, ledger: Ledger, waiters: dict[int, Waiter]) -> None:
+    """What a hand wished of a pool stands in the pool: it needs nobody to come back."""
+    match record:
+        case by_hand.Moved(ticket, ahead):
+            if ticket in waiters:
+                waiters[ticket] = replace(waiters[ticket], ahead=ahead)
+        case by_hand.Reserved(one):
+            ledger.last_reservation = max(ledger.last_reservation, one.id)
+            if pool := ledger.pools.get(one.pool):
+                pool.reservations.all[one.id] = one
+        case by_hand.Unreserved(number):
+            for pool in ledger.pools.values():
+                pool.reservations.all.pop(number, None)
+        case by_hand.Paused(name) | by_hand.Unpaused(name):
+            if pool := ledger.pools.get(name):
+                pool.paused_until = record.until_at if isinstance(record, by_hand.Paused) else None
 
 
 def _replay_change(
@@ -124,7 +151,7 @@ def _replay_change(
         case ev.Yielded():
             leases[lease.id] = replace(lease, state=State.YIELDED)
         case ev.Regained():
-            leases[lease.id] = replace(lease, state=State.HELD)
+            leases[lease.id] = replace(lease, state=State.HELD, over_at=record.over_at)
             waiters.pop(record.ticket, None)
         case ev.Renewed():
             leases[lease.id] = replace(lease, expires_at=record.expires_at)

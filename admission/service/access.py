@@ -42,7 +42,7 @@ MEMBERS_OF_THEIR_OWN = (
 SHOWN_OF_OTHERS = frozenset((
     "id", "ok", "event", "seq", "user", "lease", "fence", "ticket", "pool", "weight", "class",
     "state", "age_s", "held_s", "waited_ms", "waiting_s", "position", "of", "reason", "eta_s",
-    "level", "name", "params", "shared",
+    "level", "name", "params", "shared", "kind", "waited_s",
 ))
 # fmt: on
 

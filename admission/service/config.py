@@ -112,7 +112,7 @@ def parse(text: str, path: str) -> Config:
     return Config(
         throttle=_throttle(throttle, levels),
         pools=_pools(file.pools, levels, path),
-        core_limits=_core_limits(limits, access),
+        core_limits=_core_limits(limits, file.queue, access),
         ageing=_ageing(file.queue),
         interval_s=throttle.interval_s,
         fast_interval_s=min(throttle.fast_interval_s, throttle.interval_s),
@@ -125,8 +125,9 @@ def parse(text: str, path: str) -> Config:
     )
 
 
-def _core_limits(table: LimitsTable, access: Access) -> Limits:
-    limits = Limits(table.waiters, table.waiters_per_connection, table.grace_s)
+def _core_limits(table: LimitsTable, queue: QueueTable, access: Access) -> Limits:
+    alarm_s = (queue.alarm_critical_s, queue.alarm_normal_s, queue.alarm_batch_s)
+    limits = Limits(table.waiters, table.waiters_per_connection, table.grace_s, alarm_s=alarm_s)
     if access.gid is None:
         return limits
     return replace(limits, user_share_pct=table.user_share_pct, unshared=access.operators)

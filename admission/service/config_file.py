@@ -9,11 +9,13 @@ from msgspec import Meta, Struct
 from admission.core.budget import Budget
 from admission.core.governor import Patience
 from admission.core.legs import Legs
+from admission.core.limits import Limits
 from admission.core.order import Ageing
 from admission.protocol import BadConfiguration
 
 # The defaults are the core's own, and stand nowhere else.
 _BUDGET, _PATIENCE, _LEGS, _AGEING = Budget(), Patience(), Legs(), Ageing()
+_LIMITS = Limits()
 MIB = 1 << 20
 
 Percent = Annotated[float, Meta(gt=0, le=1000)]
@@ -83,19 +85,24 @@ class ThrottleTable(Struct, forbid_unknown_fields=True):
     levels: list[LevelTable] = []
 
 
-class QueueTable(Struct, forbid_unknown_fields=True):
-    """`[queue]`: who goes first; `core.order` explains it. 0: never."""
-
-    ageing_normal_s: Annotated[float, Meta(ge=0, le=1e6)] = _AGEING.normal_s
-    ageing_batch_s: Annotated[float, Meta(ge=0, le=1e6)] = _AGEING.batch_s
-
-
 class PoolTable(Struct, forbid_unknown_fields=True):
     capacity: (
         Positive
         | Literal["max_agents", "max_concurrent"]
         | Annotated[list[Positive], Meta(min_length=4, max_length=4)]
     )
+
+
+class QueueTable(Struct, forbid_unknown_fields=True):
+    """`[queue]`: who goes first, and who has waited for so long that it raises an alarm;
+    `core.order` and `core.alarms` explain it. 0, of the ageing: never.
+    """
+
+    ageing_normal_s: Annotated[float, Meta(ge=0, le=1e6)] = _AGEING.normal_s
+    ageing_batch_s: Annotated[float, Meta(ge=0, le=1e6)] = _AGEING.batch_s
+    alarm_critical_s: Seconds = _LIMITS.alarm_s[0]
+    alarm_normal_s: Seconds = _LIMITS.alarm_s[1]
+    alarm_batch_s: Seconds = _LIMITS.alarm_s[2]
 
 
 class LimitsTable(Struct, forbid_unknown_fields=True):
@@ -133,8 +140,8 @@ class File(Struct, forbid_unknown_fields=True):
     throttle: ThrottleTable = msgspec.field(default_factory=ThrottleTable)
     # Each is a `PoolTable`, read by itself: of a wrong one, msgspec would not say which it is.
     pools: dict[str, object] = {}
-    queue: QueueTable = msgspec.field(default_factory=QueueTable)
     agents: dict[str, AgentTable] = {}
+    queue: QueueTable = msgspec.field(default_factory=QueueTable)
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     access: AccessTable = msgspec.field(default_factory=AccessTable)
 
@@ -202,8 +209,8 @@ def _known_keys(at: str) -> list[str]:
         (r"\.throttle\.budget", BudgetTable),
         (r"\.throttle\.levels\[.*\]", LevelTable),
         (r"\.pools\..*", PoolTable),
-        (r"\.queue", QueueTable),
         (r"\.agents\[.*\]", AgentTable),
+        (r"\.queue", QueueTable),
         (r"\.limits", LimitsTable),
         (r"\.access", AccessTable),
     ]

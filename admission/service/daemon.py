@@ -13,17 +13,20 @@ import trio
 
 from admission.core import events as ev
 from admission.core.admission import Admission
+from admission.core.alarm import Alarm
 from admission.core.leases import Bound, Holder
 from admission.core.sample import Sample
 from admission.protocol import BadConfiguration, Frame
 from admission.service.access import OPERATOR, Viewer
 from admission.service.config import Config, load
 from admission.service.descriptors import make_room, shortage
+from admission.service.ending import end_gently
 from admission.service.following import Following
 from admission.service.history.recorder import History
 from admission.service.holders import Exit, exit_of
 from admission.service.journal import Journal
 from admission.service.metrics import metrics_map
+from admission.service.queue_views import alarm_map, hand_map
 from admission.service.sampler import Sampler
 from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
@@ -155,6 +158,10 @@ class Daemon:
                 self._vigil.unwatch(effect.holder)
             elif isinstance(effect, ev.FindTree):
                 self._following.want(effect.lease.id)
+            elif isinstance(effect, ev.Alarmed):
+                self._alarm(effect.alarm)
+            elif isinstance(effect, ev.EndGently):
+                end_gently(effect.lease)
             else:
                 self._tell(effect)
 
@@ -167,7 +174,7 @@ class Daemon:
         line = self.lines.get(effect.caller.connection)
         if line is None:
             return
-        answer = answer_map(effect, self.core.level)
+        answer = answer_map(effect, self.core.level, self.clock())
         if isinstance(effect, ev.Told):
             answer = self.access.row(line.peer, effect.lease.claim, answer)
         line.send(answer)
@@ -202,6 +209,12 @@ class Daemon:
         if self.watchers and (news := record_map(record, self.core.level, self.clock())):
             self.watchers.publish(*news, claim_of(record))
 
+    def _alarm(self, alarm: Alarm) -> None:
+        told = alarm_map(alarm)
+        what = f"lease {alarm.number}" if alarm.is_held else f"ticket {alarm.number}"
+        log.warning("alarm: %s of %s: %s", what, alarm.claim.pool, alarm.reason)
+        self.watchers.publish("alarms", {"event": "alarm", **told}, alarm.claim)
+
     def _log_level(self, record: ev.LevelChanged) -> None:
         self.level_since = self.clock()
         name = self.core.governor.levels[record.level].name
@@ -213,6 +226,7 @@ class Daemon:
         now = self.clock()
         return {
             **status_map(self.core, now),
+            **hand_map(self.core, now, viewer),
             "level_since_s": round(now - self.level_since, 3),
             "uptime_s": round(now - self.started_at, 3),
             "degraded": self._degraded(viewer),

@@ -5,6 +5,7 @@ import secrets
 from functools import partial
 
 from admission import __version__
+from admission.core import by_hand
 from admission.core import events as ev
 from admission.core.leases import UNSEEN, Bound, Caller, Claim, Class, Holder
 from admission.protocol import (
@@ -96,11 +97,13 @@ def _event(daemon: Daemon, line: Line, caller: Caller, request: rq.Request) -> e
     match request:
         case rq.AcquireRequest():
             return _acquire(line, caller, request)
-        case rq.CancelRequest(request=by_request, target=target):
-            if by_request is None and target is None:
-                raise BadRequest('cancel: name what to cancel by "request" or by "target"')
+        case rq.CancelRequest(request=by_request, target=target, ticket=ticket):
+            if by_request is None and target is None and ticket is None:
+                raise BadRequest(
+                    'cancel: name what to cancel by "request", by "target" or by "ticket"'
+                )
             uid = None if daemon.access.viewer(line.peer).sees_all else line.peer.uid
-            return ev.Cancel(caller, by_request, target, uid)
+            return ev.Cancel(caller, by_request, target, uid, ticket)
         case rq.ReleaseRequest(lease=lease):
             return ev.Release(caller, lease, _above(daemon, line, lease))
         case rq.RenewRequest(lease=lease):
@@ -114,6 +117,35 @@ def _event(daemon: Daemon, line: Line, caller: Caller, request: rq.Request) -> e
         case rq.LevelRequest() if request.is_change:
             level = None if request.auto else request.set or 0
             return ev.SetLevel(caller, level, request.for_s, is_off=request.off)
+        case _:
+            return _by_hand(line, caller, request)
+
+
+def _by_hand(line: Line, caller: Caller, request: rq.Request) -> by_hand.ByHand | None:
+    """What an operator wants of the queue."""
+    match request:
+        case rq.ReserveRequest(rank=rank, group=group):
+            if rank is None and not group:
+                raise BadRequest('reserve: say for whom: by "class", by "group", or by both')
+            return by_hand.Reserve(
+                caller,
+                request.pool,
+                request.units,
+                request.for_s,
+                None if rank is None else Class[rank.upper()],
+                group,
+                request.from_s,
+                request.whole,
+                line.peer.uid,
+            )
+        case rq.UnreserveRequest(reservation=number):
+            return by_hand.Unreserve(caller, number)
+        case rq.PauseRequest(pool=pool, for_s=for_s):
+            return by_hand.Pause(caller, pool, for_s)
+        case rq.UnpauseRequest(pool=pool):
+            return by_hand.Unpause(caller, pool)
+        case rq.MoveRequest(ticket=ticket):
+            return by_hand.Move(caller, ticket)
         case _:
             return None
 
@@ -134,6 +166,8 @@ def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acqui
             f"(such as a container's), so no lease can end with it; bind it to the connection: "
             f'--hold connection, or bound="{Bound.CONNECTION}"'
         )
+    if request.end_after_max and request.max_hold_s is None:
+        raise BadRequest('acquire: "end_after_max" needs "max_hold_s", after which it is to end')
     claim = Claim(
         holder=holder,
         pool=request.pool,
@@ -146,10 +180,12 @@ def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acqui
         request=request.request,
         secret=secrets.token_bytes(SECRET_BYTES),
         uid=uid,
+        max_hold_s=request.max_hold_s,
+        end_after_max=request.end_after_max,
     )
     is_new = request.nested == "new"
     above = _enclosing(line, claim.holder, request)
-    return ev.Acquire(caller, claim, request.wait_s, request.parent, above, is_new)
+    return ev.Acquire(caller, claim, request.wait_s, request.parent, above, is_new, request.by_s)
 
 
 def _enclosing(line: Line, holder: Holder, request: rq.AcquireRequest) -> tuple[Holder, ...]:

@@ -26,6 +26,7 @@ from typing import get_args
 import msgspec
 import psutil
 
+from admission.core import by_hand
 from admission.core import events as ev
 
 FORMAT = 2
@@ -96,7 +97,7 @@ def encode(number: int, record: ev.Record) -> bytes:
     if isinstance(record, ev.Granted):
         record = ev.Granted(record.lease)
     elif isinstance(record, ev.Regained):
-        record = ev.Regained(record.lease, record.ticket)
+        record = ev.Regained(record.lease, record.ticket, over_at=record.over_at)
     elif isinstance(record, ev.Ended):
         record = ev.Ended(record.lease, record.reason)
     return frame(number, type(record).__name__, record)
@@ -145,15 +146,18 @@ def read(data: bytes) -> Reading:
 
 
 def _numbers(records: Iterable[ev.Record]) -> ev.Numbered:
-    lease = ticket = 0
+    lease = ticket = reservation = 0
     for record in records:
         if isinstance(record, ev.Numbered):
             lease, ticket = max(lease, record.lease), max(ticket, record.ticket)
+            reservation = max(reservation, record.reservation)
         elif isinstance(record, ev.Granted):
             lease, ticket = max(lease, record.lease.id), max(ticket, record.lease.ticket)
         elif isinstance(record, ev.Queued):
             ticket = max(ticket, record.waiter.ticket)
-    return ev.Numbered(lease, ticket)
+        elif isinstance(record, by_hand.Reserved):
+            reservation = max(reservation, record.reservation.id)
+    return ev.Numbered(lease, ticket, reservation)
 
 
 class Journal:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from admission.core import events as ev
+from admission.core.durations import said
 from admission.core.leases import Holder, Lease, Reason
 from admission.core.values import value
-from admission.service.durations import said
 from admission.service.sensors.belonging import held_by, is_agent, nearest
 from admission.service.sensors.processes import Process, Processes
 

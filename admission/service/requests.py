@@ -14,10 +14,12 @@ SecondsAboveZero = Annotated[float, Meta(gt=0, le=1e9)]
 Number = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Weight = Annotated[int, Meta(ge=1, lt=2**31)]
 RequestId = Annotated[bytes, Meta(min_length=REQUEST_BYTES, max_length=REQUEST_BYTES)]
-Topic = Literal["level", "lease", "queue", "sample"]
+Rank = Literal["critical", "normal", "batch"]
+Topic = Literal["level", "lease", "queue", "sample", "alarms"]
 
 MESSAGE_ID_MAX = 2**63 - 1
 MessageId = Annotated[int, Meta(ge=0, le=MESSAGE_ID_MAX)]
+RESERVED_FOR_S_MAX = 86_400.0
 
 
 class Request(Struct):
@@ -36,7 +38,7 @@ class AcquireRequest(Request):
     pool: Label = "agents"
     weight: Weight = 1
     task: Label = ""
-    rank: Literal["critical", "normal", "batch"] = field(name="class", default="normal")
+    rank: Rank = field(name="class", default="normal")
     group: Label = ""
     pid: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
     bound: Literal["process", "connection", "tree"] = "connection"
@@ -45,12 +47,16 @@ class AcquireRequest(Request):
     request: RequestId | None = None
     parent: Number | None = None
     nested: Literal["share", "above", "new"] = "share"
+    by_s: Seconds | None = None
+    max_hold_s: SecondsAboveZero | None = None
+    end_after_max: bool = False
 
 
 class CancelRequest(Request):
     op = "cancel"
     request: RequestId | None = None
     target: MessageId | None = None
+    ticket: Number | None = None
 
 
 class ReleaseRequest(Request):
@@ -96,7 +102,9 @@ class StatusRequest(Request):
 
 class WatchRequest(Request):
     op = "watch"
-    topics: list[Topic] = field(default_factory=lambda: ["level", "lease", "queue", "sample"])
+    topics: list[Topic] = field(
+        default_factory=lambda: ["level", "lease", "queue", "sample", "alarms"]
+    )
 
 
 class LevelRequest(Request):
@@ -109,6 +117,42 @@ class LevelRequest(Request):
     @property
     def is_change(self) -> bool:
         return self.off or self.auto or self.set is not None
+
+
+class ReserveRequest(Request):
+    """`from_s`: in how long it begins. `whole`: it may leave the others nothing."""
+
+    op = "reserve"
+    units: Weight
+    for_s: Annotated[float, Meta(gt=0, le=RESERVED_FOR_S_MAX)]
+    pool: Label = "agents"
+    rank: Rank | None = field(name="class", default=None)
+    group: Label = ""
+    from_s: Annotated[float, Meta(ge=0, le=7 * RESERVED_FOR_S_MAX)] = 0.0
+    whole: bool = False
+
+
+class UnreserveRequest(Request):
+    op = "unreserve"
+    reservation: Number
+
+
+class PauseRequest(Request):
+    """`pool`: None for all that there are. `for_s`: None until `unpause`."""
+
+    op = "pause"
+    pool: Label | None = None
+    for_s: SecondsAboveZero | None = None
+
+
+class UnpauseRequest(Request):
+    op = "unpause"
+    pool: Label | None = None
+
+
+class MoveRequest(Request):
+    op = "move"
+    ticket: Number
 
 
 class ExplainRequest(Request):

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from math import inf
 
 from admission.core.admission import Admission
+from admission.core.durations import said
 from admission.core.leases import Holder
-from admission.service.durations import said
 from admission.service.holders import is_stopped
 from admission.service.sensors.processes import Look
 

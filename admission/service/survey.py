@@ -16,10 +16,11 @@ from admission.protocol import AdmissionError, Frame, Unavailable, usual_socket_
 from admission.service.evidence import Probe, age_s, now_ticks
 from admission.service.holders import describe
 from admission.service.orphans import Endings, Known, Orphan, find, leased_among, why_none
+from admission.service.queue_views import Room
 from admission.service.sensors.processes import Processes
 from admission.service.sensors.source import one_line
 from admission.service.trees import Trees
-from admission.service.views import ROWS_BYTES_MAX, Room
+from admission.service.views import ROWS_BYTES_MAX
 
 ANSWER_S = 5.0
 WISHES_MAX = 256

@@ -12,9 +12,10 @@ from admission.core.leases import Claim, Holder, Lease, Waiter
 from admission.core.levels import Level
 from admission.core.pool import Place
 from admission.core.sample import Sample
-from admission.protocol import FRAME_BYTES_MAX, Frame, encode
+from admission.protocol import FRAME_BYTES_MAX, Frame
 from admission.service.access import OPERATOR, Viewer
 from admission.service.holders import describe
+from admission.service.queue_views import Room, finite, news_of_hand, reservation_map
 
 # What an answer's rows may take of its frame.
 ROWS_BYTES_MAX = FRAME_BYTES_MAX - 1024
@@ -90,7 +91,7 @@ def lease_map(lease: Lease) -> Frame:
     }
 
 
-def answer_map(answer: ev.Answer, level: Level) -> Frame:
+def answer_map(answer: ev.Answer, level: Level, now: float) -> Frame:
     """The whole answer: whose request it belongs to, and what it says."""
     frame: Frame = {"id": answer.caller.id}
     if isinstance(answer, ev.Told):
@@ -102,6 +103,8 @@ def answer_map(answer: ev.Answer, level: Level) -> Frame:
             frame["found"] = answer.found
     elif isinstance(answer, ev.Refused):
         frame |= {"ok": False, "error": {"code": answer.code, "message": answer.message}}
+    elif isinstance(answer, ev.ToldReservation):
+        frame |= {"ok": True, **reservation_map(answer.reservation, now)}
     elif isinstance(answer, ev.LeaseEnded):
         frame |= {"event": "revoked", "lease": answer.lease, "reason": answer.reason.value}
     else:
@@ -165,17 +168,6 @@ def leases_map(
     return answer
 
 
-class Room:
-    """What is left of an answer. Once a row did not fit, none does."""
-
-    def __init__(self, size_bytes: int) -> None:
-        self._left_bytes = size_bytes
-
-    def takes(self, row: Frame) -> bool:
-        self._left_bytes -= len(encode(row))
-        return self._left_bytes >= 0
-
-
 def held_map(
     lease: Lease, now: float, stopped_s: Callable[[Holder], float | None] = lambda _: None
 ) -> Frame:
@@ -187,6 +179,7 @@ def held_map(
         "age_s": round(now - lease.granted_at, 3),
         "from": "" if lease.is_left else describe(lease.claim.holder.pid),
         "stopped_s": None if for_s is None else round(for_s, 3),
+        "max_hold_s": lease.claim.max_hold_s,
     }
     return {**row, "left": pids_of(lease.tree)} if lease.is_left else row
 
@@ -223,7 +216,7 @@ def status_map(core: Admission, now: float) -> Frame:
 
 def by_hand_map(governor: Governor, left_s: float) -> Frame:
     """For how long a hand holds the level, None for ever; `off`: without the budget, too."""
-    return {"until_s": _finite(left_s), "off": governor.is_off_by_hand}
+    return {"until_s": finite(left_s), "off": governor.is_off_by_hand}
 
 
 def sample_map(sample: Sample, now: float) -> Frame:
@@ -261,6 +254,8 @@ def record_map(record: ev.Record, level: Level, now: float) -> tuple[str, Frame]
             return "level", level_event(level, reasons)
         case ev.Numbered() | ev.Ended():
             return None
+        case _:
+            return "queue", news_of_hand(record, now)
 
 
 def claim_of(record: ev.Record) -> Claim | None:
@@ -274,7 +269,3 @@ def claim_of(record: ev.Record) -> Claim | None:
             return waiter.claim
         case _:
             return None
-
-
-def _finite(seconds: float) -> float | None:
-    return None if seconds == float("inf") else round(seconds, 3)

@@ -16,6 +16,8 @@ from admission.core.leases import Bound, Holder, Lease, Reason, State, Waiter
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
 from admission.core.order import Ageing
+from tests.core.books_of_alarms import Rung
+from tests.core.books_of_hand import Hand, moved
 from tests.core.turns import Turns
 
 # Effects that must come in this order; those of two chains may come mixed.
@@ -42,9 +44,11 @@ def survivors(records: tuple[ev.Record, ...]) -> tuple[list[Lease], list[Waiter]
     left = {one.ticket for one in records if isinstance(one, ev.Left | ev.Regained)}
     left |= {lease.ticket for lease in leases.values()}
     for record in records:
-        if isinstance(record, ev.Yielded | ev.Regained):
-            state = State.YIELDED if isinstance(record, ev.Yielded) else State.HELD
-            leases[record.lease] = replace(leases[record.lease], state=state)
+        if isinstance(record, ev.Yielded):
+            leases[record.lease] = replace(leases[record.lease], state=State.YIELDED)
+        elif isinstance(record, ev.Regained):
+            lease = replace(leases[record.lease], state=State.HELD, over_at=record.over_at)
+            leases[record.lease] = lease
         elif isinstance(record, ev.Renewed):
             lease = leases[record.lease]
             leases[record.lease] = replace(lease, expires_at=record.expires_at)
@@ -54,7 +58,7 @@ def survivors(records: tuple[ev.Record, ...]) -> tuple[list[Lease], list[Waiter]
     waiters = [one.waiter for one in records if isinstance(one, ev.Queued)]
     return (
         [lease for lease in leases.values() if lease.id not in ended],
-        [waiter for waiter in waiters if waiter.ticket not in left],
+        [moved(records, waiter) for waiter in waiters if waiter.ticket not in left],
     )
 
 
@@ -80,6 +84,10 @@ class Books:
         self.chains: list[Chain] = []
         # The waiters that the last step granted, by ticket, as they were before.
         self.granted: dict[int, Waiter] = {}
+        # Whether who came last may be refused by an estimate, which the books don't make.
+        self.may_be_too_late = False
+        self.hand = Hand()
+        self.rung = Rung()
 
     def all(self) -> Iterator[Lease | Waiter]:
         """The leases and then the waiters, the oldest first."""
@@ -120,7 +128,8 @@ class Books:
 
     def is_passed_over(self, waiter: Waiter) -> bool:
         """Whether nobody waits for it: it asks for too much, or its client has left."""
-        if waiter.claim.weight > self.capacity(waiter.claim.pool):
+        barred = self.hand.out_of_reach(waiter.claim, self.leases.values())
+        if waiter.claim.weight > self.capacity(waiter.claim.pool) - barred:
             return True
         return waiter.caller is None and not waiter.keeps_place
 
@@ -134,19 +143,26 @@ class Books:
 
     def fits(self, now: float, waiter: Waiter) -> bool:
         """Whether this waiter could be granted, but for the time between two grants."""
-        pool = waiter.claim.pool
+        pool, room = waiter.claim.pool, self.capacity(waiter.claim.pool)
+        if not self.is_first(waiter):
+            room -= self.hand.kept_from(waiter.claim, self.leases.values())
         return (
             self.journal_works
             and waiter.caller is not None
-            and self.out(pool) + waiter.claim.weight <= self.capacity(pool)
+            and pool not in self.hand.paused
+            and self.out(pool) + waiter.claim.weight <= room
             and self.is_affordable(waiter)
-            and self._is_first(now, waiter)
+            and self._is_next(now, waiter)
         )
+
+    def is_first(self, waiter: Waiter) -> bool:
+        """Whether enough is reserved for it."""
+        return self.hand.is_first(waiter.claim, self.leases.values())
 
     def is_affordable(self, waiter: Waiter) -> bool:
         """Whether the memory budget has room for it, by the last sample."""
         reading, budget = self.governor.sample, self.governor.throttle.budget
-        if not budget.is_on or self.is_off_by_hand:
+        if not budget.is_on or self.is_off_by_hand or self.is_first(waiter):
             return True
         if waiter.claim.pool != "agents" or not self.out("agents"):
             return True
@@ -155,6 +171,7 @@ class Books:
         leases = [one for one in self.leases.values() if one.claim.pool == "agents"]
         # One that regains its units is in the reading already.
         promised = 0.0 if waiter.lease in self.leases else float(waiter.claim.weight)
+        promised += self.hand.kept_from(waiter.claim, leases)
         for lease in leases:
             shown = (reading.at - lease.granted_at) / budget.ramp_s
             promised += lease.claim.weight * (1 - min(max(shown, 0), 1))
@@ -165,15 +182,18 @@ class Books:
         in_use = reading.memory_used_pct * reading.memory_total_bytes
         return in_use + 100 * spoken_for <= budget.ceiling_pct * reading.memory_total_bytes
 
-    def _is_first(self, now: float, waiter: Waiter) -> bool:
+    def _is_next(self, now: float, waiter: Waiter) -> bool:
         """Whether nobody must be granted first, however long that takes."""
         if self.of_pool(waiter.claim.pool) in ([], [waiter]):
-            return True
+            return not self.is_passed_over(waiter)
         line = self.line(now, waiter.claim.pool, waiter)
+        meant = [one for one in line if self.is_first(one)]
+        line = meant + [one for one in line if one not in meant]
         return next(one for one in line if not self.is_passed_over(one)).ticket == waiter.ticket
 
     def may_be_granted(self, now: float, waiter: Waiter) -> bool:
-        return self.fits(now, waiter) and now >= self.ready_at(waiter.claim.pool)
+        is_ready = now >= self.ready_at(waiter.claim.pool) or self.is_first(waiter)
+        return is_ready and self.fits(now, waiter)
 
     def due_next(self, now: float) -> float:
         """The one deadline of it all."""
@@ -185,7 +205,21 @@ class Books:
                 due.append(self.ready_at(waiter.claim.pool))
         if self.by_hand is not None:
             due.append(self.by_hand[1])
+        due += [self.hand.due_next(), self.rung.due_next(self)]
         return min(due, default=inf)
+
+    def refuse_late(self, refused: ev.Refused) -> bool:
+        """Takes back that this newcomer waits. False where it can't be refused by an estimate."""
+        waiter = self.waiters.get(self.last_ticket)
+        queued: Chain = [] if waiter is None else [ev.Persist(ev.Queued(waiter))]
+        if not self.may_be_too_late or waiter is None or queued not in self.chains:
+            return False
+        if refused != ev.Refused(waiter.caller or refused.caller, "timeout", ""):
+            return False
+        self.chains.remove(queued)
+        del self.waiters[waiter.ticket]
+        self.last_ticket -= 1
+        return True
 
     # --- ends -------------------------------------------------------------------------------------
 
@@ -236,6 +270,7 @@ class Books:
             elif one.ticket in self.waiters:
                 code = "timeout" if one.deadline_at <= now else "cancelled"
                 self.chains.append(self.leave(one, code))
+        self.chains += self.hand.pass_time(now)
         if self.by_hand is not None and self.by_hand[1] <= now:
             self.set_by_hand(None)
         self.note_level()
@@ -268,6 +303,8 @@ class Books:
         else:
             waiter = self.waiters.pop(record.ticket)
             lease = replace(self.leases[record.lease], state=State.HELD)
+        if lease.claim.max_hold_s is not None:
+            lease = replace(lease, over_at=now + lease.claim.max_hold_s)
         self.leases[lease.id] = lease
         self.granted[waiter.ticket] = waiter
         self.last_grant_at[lease.claim.pool] = now
@@ -294,6 +331,7 @@ class Books:
         """What an earlier daemon left: nobody is connected, and all have a while to come back."""
         back_by = now + self.limits.grace_s
         leases, waiters = survivors(records)
+        self.hand.adopt(records, self.specs)
         for lease in leases:
             lease = replace(lease, caller=None)
             if lease.claim.bound is Bound.CONNECTION:

@@ -4,6 +4,7 @@
 `before` stands exactly once in its file. A new rule in the core comes with a bug here.
 """
 
+from tests.core.bugs_of_hand import WHAT_A_HAND_WISHES
 from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
 from tests.core.bugs_of_order import WHO_GOES_FIRST
 from tests.core.bugs_of_trees import WHAT_A_HOLDER_LEAVES
@@ -42,8 +43,8 @@ WHO_IS_SERVED = (
     bug(
         "one that is too large for the level stops all",
         "pool.py",
-        "        return is_gone or waiter.claim.weight > self.capacity\n",
-        "        return is_gone\n",
+        "            return waiter.claim.weight > capacity - kept.barred(waiter.claim)\n",
+        "            return False\n",
     ),
     bug(
         "classes are served as they come",
@@ -61,17 +62,16 @@ WHO_IS_SERVED = (
             ),
             Edit(
                 "pool.py",
-                "self.in_use + waiter.claim.weight > self.capacity:\n            return None\n",
-                "self.in_use + waiter.claim.weight > self.spec.capacity_max:\n"
-                "            return None\n",
+                "self.in_use + waiter.claim.weight > self.capacity - self._kept(waiter):\n",
+                "self.in_use + waiter.claim.weight > self.spec.capacity_max:\n",
             ),
         ),
     ),
     bug(
         "the level's delay between grants is ignored",
         "pool.py",
-        "return waiter if waiter is not None and now >= self.ready_at() else None",
-        "return waiter",
+        "if waiter is None or (now < self.ready_at() and not self.is_meant(waiter)):",
+        "if waiter is None:",
     ),
     bug(
         "a counter beside the table drifts",
@@ -152,7 +152,7 @@ WHO_COMES_BACK = (
     bug(
         "a place is lost when the request is repeated",
         "admission.py",
-        "            queueing.come_back(self.ledger, now, event.caller, known, event.wait_s)\n",
+        "            queueing.come_back(self.ledger, now, event.caller, known, wait_s)\n",
         '            self.ledger.leave(known, "cancelled", "it was asked again")\n'
         "            queueing.enqueue(self.ledger, now, known.claim, event.caller, event.wait_s)\n",
     ),
@@ -203,8 +203,8 @@ WHO_COMES_BACK = (
     bug(
         "who yielded waits behind newcomers",
         "order.py",
-        "        return None if waiter.lease is None else self._regaining[rank], rank\n",
-        "        return None, rank\n",
+        "        return rank, None if waiter.lease is None else (2, 0, waiter.ticket)\n",
+        "        return rank, None\n",
     ),
     bug(
         "the wait to regain outlives the lease",
@@ -299,8 +299,8 @@ WHAT_MEMORY_ALLOWS = (
     bug(
         "what was granted since the sample is forgotten",
         "budget.py",
-        "        unshown = self.unshown_bytes(leases)\n",
-        "        unshown = 0.0\n",
+        "        unshown = self.unshown_bytes(leases) + ",
+        "        unshown = ",
     ),
     bug(
         "a full machine admits nobody, not even one",
@@ -349,4 +349,5 @@ BUGS: tuple[Bug, ...] = (
     *WHAT_SURVIVES,
     *WHAT_A_HOLDER_LEAVES,
     *WHAT_MEMORY_ALLOWS,
+    *WHAT_A_HAND_WISHES,
 )

@@ -2,5 +2,5 @@
 
 import pytest
 
-for module in ("books", "invariants", "rules", "worlds"):
+for module in ("books", "books_of_alarms", "books_of_hand", "invariants", "rules", "worlds"):
     pytest.register_assert_rewrite(f"tests.core.{module}")

@@ -8,6 +8,8 @@ A witness keeps books of its own and is shown each event and its effects. It obj
 - a lease or a waiter ends without cause, twice, or not when it must (2, 4, 6);
 - at rest somebody could be granted, or is owed an answer (3);
 - an answer comes before the record it depends on, or a wait before the watch on its holder;
+- a pause or a reservation holds nobody up, or one for whom units are kept waits for anybody;
+- somebody waits or holds for too long and is not told of, or is twice;
 - a number grows backwards, or the core's tables, index, deadline and counts are not what the books
   say (7, 12).
 """
@@ -15,6 +17,7 @@ A witness keeps books of its own and is shown each event and its effects. It obj
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
 
+from admission.core import by_hand
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.governor import Governor
@@ -73,6 +76,7 @@ class Witness:
         if isinstance(event, ev.Restarted):
             # Numbers that were given to nobody need not be remembered.
             self.books.last_ticket = core.ledger.last_ticket
+            self.books.hand.last = core.ledger.last_reservation
         else:
             for pool, before in out_before.items():
                 most = max(before, self.books.capacity(pool))
@@ -116,10 +120,15 @@ class Witness:
                     assert not any(self.books.chains), f"not before a grant: {self.books.chains}"
                     has_granted = True
                     self._check_grant(now, promise)
+                case ev.Alarmed() | ev.EndGently():
+                    assert not has_granted, "grants come last"
+                    self.books.rung.hear(self.books, now, effect)
                 case _:
                     self._check_expected(effect)
                     assert not has_granted or isinstance(effect, ev.Told), "grants come last"
         assert not any(self.books.chains), f"missing: {self.books.chains}"
+        assert not self.books.rung.to_end, "a holder was not asked to end"
+        self.books.rung.forget(self.books)
         assert self.watched == self._holders(), "watched are not those on whom anything depends"
 
     def _check_expected(self, effect: ev.Effect) -> None:
@@ -132,6 +141,8 @@ class Witness:
             if chain and chain[0] == plain:
                 del chain[0]
                 return
+        if isinstance(plain, ev.Refused) and self.books.refuse_late(plain):
+            return
         raise AssertionError(f"unexpected: {plain}; expected: {self.books.chains}")
 
     def _check_grant(self, now: float, promise: ev.Granted | ev.Regained) -> None:
@@ -144,7 +155,7 @@ class Witness:
         assert books.may_be_granted(now, waiter), f"granted too early: {waiter}"
         lease = books.grant(now, promise)
         if isinstance(promise, ev.Granted):
-            assert promise.lease == lease
+            assert promise.lease == lease, "not the lease that it must be"
             assert lease.id > self.fence, "a fencing token that does not grow"
             self.fence = lease.id
         assert waiter.caller is not None
@@ -162,6 +173,10 @@ class Witness:
         }
         assert leases == books.leases
         assert waiters == books.waiters
+        reserved = [one for pool in core.pools.values() for one in pool.reservations.all.values()]
+        assert {one.id: one for one in reserved} == books.hand.reservations
+        paused = {name: pool.paused_until for name, pool in core.pools.items()}
+        assert {name: one for name, one in paused.items() if one is not None} == books.hand.paused
         for name, pool in core.pools.items():
             assert pool.in_use == books.out(name)
             assert pool.order.out == _out_by_group(pool.leases.values())
@@ -172,8 +187,11 @@ class Witness:
     def _check_queues(self, core: Admission, now: float) -> None:
         for name, pool in core.pools.items():
             queue = list(pool.queue())
-            assert queue == self.books.line(now, name), "another order"
-            assert [pool.position(one) for one in queue] == list(range(1, len(queue) + 1))
+            line = self.books.line(now, name)
+            assert queue == line, "another order"
+            turns = list(pool.turns(pool.kept()))
+            assert sorted(line, key=lambda one: not self.books.is_first(one)) == turns
+            assert [pool.position(one) for one in turns] == list(range(1, len(turns) + 1))
 
     def _check_index(self, core: Admission) -> None:
         """What is found by holder, connection, caller or request is what is in the tables."""
@@ -207,6 +225,8 @@ class Witness:
         assert core.wakeup() == books.due_next(now)
         if not isinstance(event, ev.Restarted):
             assert books.due_next(now) > now, "something is due and was not done"
+        told = {(key.kind == "lease", key.number) for key in core.alarms.lasting}
+        assert told == books.rung.told
 
     def _holders(self) -> set[Holder]:
         return {holder for one in self.books.all() for holder in depends_on(one)}
@@ -220,6 +240,9 @@ def _without_words(effect: ev.Effect) -> ev.Effect:
         return replace(effect, message="")
     if isinstance(effect, ev.Persist) and isinstance(effect.record, ev.LevelChanged):
         return ev.Persist(replace(effect.record, reasons=()))
+    if isinstance(effect, ev.Persist) and isinstance(effect.record, by_hand.Unreserved):
+        assert effect.record.why, "no reason"
+        return ev.Persist(replace(effect.record, why=""))
     return effect
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from admission.core import by_hand
 from admission.core import events as ev
-from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Waiter
+from admission.core.leases import Bound, Caller, Claim, Class, Holder, Lease, Waiter
 from admission.core.sample import Sample
 from tests.core.books import depends_on, survivors
 from tests.core.worlds import KIDS, World
@@ -224,6 +225,55 @@ def set_level(world: World, asks: Asks) -> Moves:
 
 def set_level_for_a_while(world: World, asks: Asks) -> Moves:
     yield Move("level 3 for a while", World.set_level, (world.now, 3, 2 * TICK_S))
+
+
+def reserve(world: World, asks: Asks) -> Moves:
+    """One unit for whatever is critical: now, or from the next tick on."""
+    if world.witness.books.hand.reservations:
+        return
+    for from_in_s in (0.0, TICK_S):
+        event = by_hand.Reserve(
+            Caller(9, OTHER), "agents", 1, 2 * TICK_S, Class.CRITICAL, from_in_s=from_in_s
+        )
+        yield Move(f"one is reserved in {from_in_s} s", say, (event, 9))
+
+
+def reserve_for_group(world: World, asks: Asks) -> Moves:
+    """Another unit for a group, whatever its class; sometimes the last one."""
+    if not any(one.group for one in world.witness.books.hand.reservations.values()):
+        for is_whole in (False, True):
+            event = by_hand.Reserve(
+                Caller(9, OTHER), "agents", 1, 2 * TICK_S, group="g", is_whole=is_whole
+            )
+            yield Move(f"one is reserved for g, whole: {is_whole}", say, (event, 9))
+
+
+def unreserve(world: World, asks: Asks) -> Moves:
+    for number in list(world.witness.books.hand.reservations):
+        event = by_hand.Unreserve(Caller(9, OTHER), number)
+        yield Move(f"reservation {number} is taken back", say, (event, 9))
+
+
+def pause(world: World, asks: Asks) -> Moves:
+    """For a tick, for ever, or no longer."""
+    if world.witness.books.hand.paused:
+        yield Move("goes on", say, (by_hand.Unpause(Caller(9, OTHER)), 9))
+        return
+    for for_s in (TICK_S, None):
+        event = by_hand.Pause(Caller(9, OTHER), "agents", for_s)
+        yield Move(f"paused for {for_s}", say, (event, 9))
+
+
+def put_ahead(world: World, asks: Asks) -> Moves:
+    for waiter in list(world.witness.books.waiters.values()):
+        event = by_hand.Move(Caller(9, OTHER), waiter.ticket)
+        yield Move(f"{waiter.claim.task} is put ahead", say, (event, 9))
+
+
+def cancel_ticket(world: World, asks: Asks) -> Moves:
+    for waiter in list(world.witness.books.waiters.values()):
+        event = ev.Cancel(Caller(9, OTHER), ticket=waiter.ticket)
+        yield Move(f"{waiter.claim.task} is cancelled by hand", say, (event, 9))
 
 
 def break_disk(world: World, asks: Asks) -> Moves:

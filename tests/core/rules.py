@@ -9,8 +9,10 @@ from dataclasses import replace
 from math import inf
 from typing import assert_never
 
+from admission.core import by_hand
 from admission.core import events as ev
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason, State, Waiter
+from tests.core import books_of_hand
 from tests.core.books import Books, Chain, depends_on, is_of, is_out
 
 OfLease = ev.Release | ev.Renew | ev.Yield | ev.Regain | ev.Resume
@@ -24,6 +26,7 @@ def follow(books: Books, now: float, event: ev.Event) -> None:
         books.pass_time(now)
         return
     books.granted.clear()
+    books.may_be_too_late = False
     books.pass_time(now)
     match event:
         case ev.Acquire():
@@ -34,6 +37,14 @@ def follow(books: Books, now: float, event: ev.Event) -> None:
             _of_lease(books, now, event)
         case ev.SetLevel():
             _set_level(books, now, event)
+        case (
+            by_hand.Reserve()
+            | by_hand.Unreserve()
+            | by_hand.Pause()
+            | by_hand.Unpause()
+            | by_hand.Move()
+        ):
+            books_of_hand.do(books, now, event)
         case _:
             _befall(books, now, event)
     books.note_level()
@@ -97,7 +108,13 @@ def _acquire(books: Books, now: float, event: ev.Acquire) -> None:
     elif _would_wait_for_itself(books, event):
         books.chains.append([ev.Refused(caller, "would_deadlock", "")])
     else:
-        _arrive(books, now, claim, caller, event.wait_s)
+        _arrive(books, now, claim, caller, _waits_s(event))
+        books.may_be_too_late = event.by_s is not None
+
+
+def _waits_s(event: ev.Acquire) -> float | None:
+    given = [one for one in (event.wait_s, event.by_s) if one is not None]
+    return min(given) if given else None
 
 
 def _enclosing(books: Books, event: ev.Acquire) -> Lease | None:
@@ -180,7 +197,7 @@ def _repeat(books: Books, now: float, event: ev.Acquire, known: Lease | Waiter) 
     elif isinstance(known, Lease):
         _take_up(books, known, event.caller)
     else:
-        _come_back(books, now, known, event.caller, event.wait_s)
+        _come_back(books, now, known, event.caller, _waits_s(event))
 
 
 def _take_up(books: Books, lease: Lease, caller: Caller) -> None:
@@ -204,7 +221,11 @@ def _come_back(
 
 
 def _cancel(books: Books, event: ev.Cancel) -> None:
-    if event.request is not None:
+    found: list[Lease] | list[Waiter] | list[Lease | Waiter]
+    if event.ticket is not None:
+        found = [one for one in books.waiters.values() if one.ticket == event.ticket]
+        found = [one for one in found if event.uid is None or one.claim.uid == event.uid]
+    elif event.request is not None:
         found = [one for one in books.all() if one.claim.request == event.request]
         found = [one for one in found if event.uid is None or one.claim.uid == event.uid]
     else:

@@ -7,7 +7,7 @@ from admission.core.budget import Budget
 from admission.core.levels import LEVELS, Levels, PoolSpec
 from admission.core.order import Ageing
 from tests.core.moves import TICK_S, Asks, Moves
-from tests.core.worlds import NEVER, World
+from tests.core.worlds import NEVER, NO_ALARMS, World
 
 FIRST, SECOND, THIRD, LAST = (replace(row, delay_ms=0) for row in LEVELS)
 UNSPACED: Levels = (FIRST, SECOND, THIRD, LAST)
@@ -33,3 +33,4 @@ class SmallWorld:
     is_killed: bool = False
     inner: tuple[PoolSpec, ...] = ()
     ageing: Ageing = NEVER
+    alarm_s: tuple[float, float, float] = NO_ALARMS

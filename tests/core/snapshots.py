@@ -1,13 +1,17 @@
 """Copies of worlds, and what tells two of them apart: for walks through every small world."""
 
 from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
 from enum import Enum
 from math import inf
 from typing import TypeVar
 
 from admission.core import events as ev
 from admission.core.leases import Lease, Waiter
+from admission.core.reserving import Reservation
 from tests.core.books import survivors
+from tests.core.books_of_hand import standing
 from tests.core.worlds import World
 
 T = TypeVar("T")
@@ -55,16 +59,24 @@ def fingerprint(world: World) -> object:
     names = {lease: index for index, lease in enumerate(sorted(books.leases))}
     places = {ticket: index for index, ticket in enumerate(sorted(books.waiters))}
     numbers = {"lease": names, "ticket": places}
+    aheads = _ranks(one.ahead for one in books.waiters.values())
     alarms = {
         (at - world.now, key.kind, numbers[key.kind][key.number])
         for at, key in core.ledger._alarms
         if key.number in numbers[key.kind]
     }
+    rung = {
+        (at - world.now, key.kind, numbers[key.kind][key.number])
+        for at, key in (*core.alarms._due, *((world.now, key) for key in core.alarms.lasting))
+        if key.number in numbers[key.kind]
+    }
     told = {(names[one], is_out) for one, is_out in world.witness.told.items() if one in names}
     return (
         tuple(_lease(world, books.leases[lease]) for lease in names),
-        tuple(_waiter(world, books.waiters[ticket]) for ticket in places),
+        tuple(_waiter(world, books.waiters[ticket], aheads) for ticket in places),
         frozenset(alarms),
+        frozenset(rung),
+        _hand(world, books.hand.reservations, books.hand.paused),
         (core.level.level, _until(world, core.governor.by_hand_until or inf)),
         tuple(_since(world, pool.last_grant_at) for pool in core.pools.values()),
         (core.journal_works, world.disk_room),
@@ -85,12 +97,33 @@ def _lease(world: World, lease: Lease) -> object:
         lease.caller and (lease.caller.connection, lease.caller.id),
         _until(world, lease.expires_at),
         _until(world, lease.detached_until),
+        _until(world, lease.over_at),
         _since(world, lease.granted_at),
         (lease.is_left, lease.tree),
     )
 
 
-def _waiter(world: World, waiter: Waiter) -> object:
+def _ranks(numbers: Iterable[int]) -> dict[int, int]:
+    return {number: index for index, number in enumerate(sorted({*numbers}))}
+
+
+def _hand(
+    world: World, reservations: dict[int, Reservation], paused: dict[str, float]
+) -> tuple[object, ...]:
+    return (
+        tuple(
+            (
+                replace(one, id=0, from_at=0.0, until_at=0.0),
+                _until(world, one.from_at),
+                _until(world, one.until_at),
+            )
+            for _, one in sorted(reservations.items())
+        ),
+        frozenset((pool, _until(world, at)) for pool, at in paused.items()),
+    )
+
+
+def _waiter(world: World, waiter: Waiter, aheads: dict[int, int]) -> object:
     return (
         waiter.claim.task,
         waiter.lease is None,
@@ -99,25 +132,38 @@ def _waiter(world: World, waiter: Waiter) -> object:
         _until(world, waiter.away_until),
         waiter.keeps_place,
         _climbs_in(world, waiter),
+        aheads[waiter.ahead],
+        _until(world, waiter.queued_at + world.limits.alarm_s[waiter.claim.rank]),
     )
 
 
 def _journal(world: World) -> object:
     """What the next daemon would find."""
     leases, waiters = survivors(tuple(world.journal))
+    aheads = _ranks(one.ahead for one in waiters)
     levels = [one for one in world.journal if isinstance(one, ev.LevelChanged)]
     return (
         tuple(
-            (one.claim.task, one.state, _until(world, one.expires_at), one.is_left, one.tree)
+            (
+                one.claim.task,
+                one.state,
+                _until(world, one.expires_at),
+                _until(world, one.over_at),
+                one.is_left,
+                one.tree,
+            )
             for one in leases
         ),
         tuple(
             (
                 *(one.claim.task, one.lease is None, _until(world, one.deadline_at)),
                 _climbs_in(world, one),
+                aheads[one.ahead],
+                _until(world, one.queued_at + world.limits.alarm_s[one.claim.rank]),
             )
             for one in waiters
         ),
+        _hand(world, *standing(world.journal)),
         (levels[-1].level, _until(world, levels[-1].by_hand_until or inf)) if levels else None,
     )
 

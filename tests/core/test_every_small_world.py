@@ -311,7 +311,7 @@ def _after(
 
 def walk(small: SmallWorld) -> int:
     """Visits every state of a small world, and gives their number."""
-    limits = Limits(grace_s=small.grace_s)
+    limits = Limits(grace_s=small.grace_s, alarm_s=small.alarm_s)
     start = World(
         *(small.pool, *small.inner),
         levels=small.levels,

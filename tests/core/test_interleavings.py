@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from admission.core import by_hand
 from admission.core import events as ev
 from admission.core.budget import Budget
 from admission.core.governor import Patience
@@ -43,7 +44,12 @@ class Interleavings(RuleBasedStateMachine):
         self.world = World(
             PoolSpec("agents", CAPACITY),
             spec("operations", 1),
-            limits=Limits(waiters_max=6, waiters_per_connection_max=3, grace_s=10.0),
+            limits=Limits(
+                waiters_max=6,
+                waiters_per_connection_max=3,
+                grace_s=10.0,
+                alarm_s=(1.0, 4.0, 9.0),
+            ),
             patience=Patience(dwell_s=4.0, cpu_smoothing_s=1.0, gap_s=12.0),
             budget=Budget(
                 ceiling_pct=92.0, mean_bytes=7, peak_bytes=12, share_pct=100.0, ramp_s=3.0
@@ -78,9 +84,11 @@ class Interleavings(RuleBasedStateMachine):
         rank=st.sampled_from(Class),
         group=st.sampled_from(["", "", "a", "b"]),
         uid=st.sampled_from([0, 0, 0, 7]),
+        max_hold_s=st.sampled_from([None, None, 1.0, 5.0]),
         bound=st.sampled_from(Bound),
         ttl_s=st.sampled_from([None, None, 3.0]),
         wait_s=WAIT_S,
+        by_s=st.sampled_from([None, None, None, 3.0]),
         is_repeatable=st.booleans(),
         above=st.none() | st.none() | st.lists(WHO, min_size=1, max_size=3),
         is_new=st.booleans(),
@@ -93,9 +101,11 @@ class Interleavings(RuleBasedStateMachine):
         rank: Class,
         group: str,
         uid: int,
+        max_hold_s: float | None,
         bound: Bound,
         ttl_s: float | None,
         wait_s: float | None,
+        by_s: float | None,
         is_repeatable: bool,
         above: list[int] | None,
         is_new: bool,
@@ -108,6 +118,8 @@ class Interleavings(RuleBasedStateMachine):
             rank=rank,
             group=group,
             uid=uid,
+            max_hold_s=max_hold_s,
+            end_after_max=max_hold_s == 1.0,
             bound=bound,
             ttl_s=ttl_s,
             request=number.to_bytes(16, "big") if is_repeatable else None,
@@ -118,7 +130,7 @@ class Interleavings(RuleBasedStateMachine):
         self.asked.append(caller)
         parent = None if above is None else 3 if weight > 1 else LAST_LEASE
         holders = tuple(self.clients[one].holder for one in above or ())
-        self.feed(ev.Acquire(caller, claim, wait_s, parent, holders, is_new))
+        self.feed(ev.Acquire(caller, claim, wait_s, parent, holders, is_new, by_s))
 
     @rule(who=WHO, ttl_s=st.sampled_from([None, None, 3.0]))
     def acquire_plainly(self, who: int, ttl_s: float | None) -> None:
@@ -255,6 +267,52 @@ class Interleavings(RuleBasedStateMachine):
         """From now on time passes between a step and the one that follows from it."""
         self.world.step_s = step_s
 
+    @rule(
+        units=st.integers(1, 3),
+        rank=st.none() | st.sampled_from(Class),
+        group=st.sampled_from(["", "", "g"]),
+        from_in_s=st.sampled_from([0.0, 0.0, 1.0]),
+        for_s=st.sampled_from([2.0, 8.0]),
+        pool=st.sampled_from(["agents", "agents", "agents", "operations", "nonesuch"]),
+        is_whole=st.booleans(),
+    )
+    def reserve(
+        self,
+        units: int,
+        rank: Class | None,
+        group: str,
+        from_in_s: float,
+        for_s: float,
+        pool: str,
+        is_whole: bool,
+    ) -> None:
+        caller = self.world.caller(0)
+        wish = by_hand.Reserve(caller, pool, units, for_s, rank, group, from_in_s, is_whole)
+        self.feed(wish)
+
+    @rule(which=WHICH)
+    def unreserve(self, which: int) -> None:
+        number = max(0, self.world.core.ledger.last_reservation - which)
+        self.feed(by_hand.Unreserve(self.world.caller(0), number))
+
+    @rule(
+        pool=st.sampled_from([None, "agents", "operations", "nonesuch"]),
+        for_s=st.sampled_from([None, 1.0, 4.0]),
+        is_over=st.booleans(),
+    )
+    def pause(self, pool: str | None, for_s: float | None, is_over: bool) -> None:
+        caller = self.world.caller(0)
+        over = by_hand.Unpause(caller, pool)
+        self.feed(over if is_over else by_hand.Pause(caller, pool, for_s))
+
+    @rule(which=WHICH, is_cancelled=st.booleans())
+    def take_in_hand(self, which: int, is_cancelled: bool) -> None:
+        """A waiter is put ahead of its class, or taken out of the queue."""
+        if waiters := list(self.world.witness.books.waiters):
+            caller, ticket = self.world.caller(0), waiters[which % len(waiters)]
+            cancelled = ev.Cancel(caller, ticket=ticket, uid=0 if which else None)
+            self.feed(cancelled if is_cancelled else by_hand.Move(caller, ticket))
+
     @rule(level=st.none() | st.integers(0, 3), for_s=st.sampled_from([None, 1.0, 5.0]))
     def set_level(self, level: int | None, for_s: float | None) -> None:
         self.world.set_level(self.world.now, level, for_s)
@@ -324,6 +382,7 @@ class Interleavings(RuleBasedStateMachine):
         world.effects_left = None
         world.mend_journal(world.now)
         self.reconfigure(LARGER, QUICK)
+        self.feed(by_hand.Unpause(world.caller(0)))
         world.set_level(world.now, 0)
         for _ in range(100):
             if not world.core.ledger.held + world.core.ledger.waiting:

@@ -44,12 +44,16 @@ class Standing:
         return 3 if self.waiter.lease is None else 2
 
     def goes_before(self, other: "Standing") -> bool:
-        """The class first, then those who have climbed into it, then those who only yielded.
+        """The class first, then whom a hand put ahead, then who climbed there, then who yielded.
 
         Of the rest who has less out, then who has had less. At last who came first.
         """
         if self.rank != other.rank:
             return self.rank < other.rank
+        if self.waiter.ahead != other.waiter.ahead:
+            return self.waiter.ahead > other.waiter.ahead
+        if self.waiter.ahead:
+            return self.waiter.ticket < other.waiter.ticket
         if self.origin != other.origin:
             return self.origin < other.origin
         if self.origin == 3 and self.share.out != other.share.out:

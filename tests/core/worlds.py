@@ -30,10 +30,15 @@ KID, LATER_KID = KIDS = (Holder(201, 1), Holder(202, 1))
 ANN_AGAIN = Holder(101, 2)
 
 
+# Nobody climbs, where that is not what it is about.
 NEVER = Ageing(inf, inf)
 
 # As the environment has it where whichever lease there is, is meant.
 LAST_LEASE = 2**63 - 1
+
+
+# No alarms, likewise.
+NO_ALARMS = (inf, inf, inf)
 
 
 def agents(*capacity: int) -> PoolSpec:
@@ -64,7 +69,7 @@ class World:
     ) -> None:
         self.ageing = ageing
         self.specs = specs or (agents(1),)
-        self.limits = limits or Limits()
+        self.limits = limits or Limits(alarm_s=NO_ALARMS)
         self.levels = levels
         self.throttle = Throttle(levels, patience or Patience(), budget or Budget())
         self.core = self._fresh_core()
@@ -138,6 +143,8 @@ class World:
                     self.watched.discard(holder)
                 case ev.FindTree(lease):
                     self.wanted.add(lease.id)
+                case ev.Alarmed() | ev.EndGently():
+                    pass
                 case _:
                     self._tell(effect)
             done.append(effect)

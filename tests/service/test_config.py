@@ -59,7 +59,10 @@ def test_the_default_limits_are_those_of_the_design() -> None:
     config = Config()
     assert config.connections_max == 1024
     assert config.core_limits == Limits(
-        waiters_max=10_000, waiters_per_connection_max=64, grace_s=10.0
+        waiters_max=10_000,
+        waiters_per_connection_max=64,
+        grace_s=10.0,
+        alarm_s=(30.0, 600.0, 3600.0),
     )
     assert config.unanswered_bytes_max == 256 * 1024
     assert config.first_frame_s == 10.0
@@ -69,6 +72,13 @@ def test_the_default_limits_are_those_of_the_design() -> None:
 def test_an_empty_file_means_the_defaults() -> None:
     assert parse("", "c.toml") == Config()
     assert parse("[throttle]\n[pools]\n[limits]\n", "c.toml") == Config()
+
+
+def test_who_waits_for_too_long_is_told_by_the_bounds_of_the_file() -> None:
+    text = "[queue]\nalarm_critical_s = 5\nalarm_batch_s = 7200\n"
+    assert parse(text, "c.toml").core_limits.alarm_s == (5.0, 600.0, 7200.0)
+    with pytest.raises(BadConfiguration, match='did you mean "alarm_normal_s"'):
+        parse("[queue]\nalarm_normal = 5\n", "c.toml")
 
 
 def test_one_figure_of_one_level_can_be_changed_and_its_pools_follow() -> None:

@@ -231,7 +231,7 @@ async def test_a_cancel_of_nothing_is_told_what_to_name(
     stage = await start()
     code, message = error_of(stage.ask(stage.connect(), "cancel"))
     assert code == "bad_request"
-    assert '"request" or by "target"' in message
+    assert 'by "request", by "target" or by "ticket"' in message
 
 
 async def test_units_are_yielded_and_regained(start: Start, autojump_clock: MockClock) -> None:

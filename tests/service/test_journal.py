@@ -8,15 +8,18 @@ from math import inf
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from admission.core import by_hand
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Caller, Claim, Class, Holder, Lease, Reason, State, Waiter
 from admission.core.levels import LEVELS, pools_of
+from admission.core.reserving import Reservation
 from admission.service import journal as room
 from admission.service.journal import (
     FORMAT,
@@ -42,14 +45,16 @@ FULL = Claim(
     ttl_s=60.5,
     request=bytes(range(16)),
     secret=bytes(range(240, 256)),
+    max_hold_s=800.0,
+    end_after_max=True,
 )
 CALLER = Caller(3, 2**63 - 1)
 WAITER = Waiter(2, FULL, CALLER, 100.25, 160.0, 170.0, keeps_place=True)
-LEASE = Lease(2, FULL, 2, 100.25, 7.125, State.YIELDED, CALLER, 160.75, 200.0)
+LEASE = Lease(2, FULL, 2, 100.25, 7.125, State.YIELDED, CALLER, 160.75, 200.0, over_at=900.25)
 
 # A story with every kind of record: lease 1 ends, lease 2 stays.
 STORY: list[ev.Record] = [
-    ev.Numbered(0, 0),
+    ev.Numbered(0, 0, 6),
     ev.LevelChanged(2, ("memory 85 % is at or above 80 %", "CPU 91 %"), inf),
     ev.Queued(Waiter(1, PLAIN, None, 100.0)),
     ev.Granted(Lease(1, PLAIN, 1, 100.0)),
@@ -57,12 +62,20 @@ STORY: list[ev.Record] = [
     ev.Granted(replace(LEASE, state=State.HELD)),
     ev.Yielded(2),
     ev.Queued(Waiter(3, replace(FULL, request=None), CALLER, 101.0, lease=2)),
-    ev.Regained(2, 3),
+    ev.Regained(2, 3, over_at=900.5),
     ev.Renewed(2, 161.5),
     ev.Followed(2, (Holder(4713, 9), Holder(4714, 10))),
     ev.Ended(1, Reason.HOLDER_EXITED),
     ev.Queued(Waiter(4, PLAIN, None, 102.0)),
     ev.Left(4, "timeout"),
+    by_hand.Moved(4, 2),
+    by_hand.Reserved(
+        Reservation(7, "agents", 2, 103.0, 163.5, Class.CRITICAL, "ci", is_whole=True, uid=1000)
+    ),
+    by_hand.Reserved(Reservation(8, "operations", 1, 103.0, 163.5, group="ci")),
+    by_hand.Unreserved(7, "taken back by hand"),
+    by_hand.Paused("agents", inf),
+    by_hand.Unpaused("agents"),
     ev.LevelChanged(0, (), None),
 ]
 HEAD = frame(0, "Stamp", Stamp(FORMAT, BOOT))
@@ -103,6 +116,30 @@ def test_every_record_is_read_as_it_was_written(journal: Journal) -> None:
     assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
 
 
+def test_a_journal_from_before_there_were_reservations_is_read_as_it_was_meant() -> None:
+    new = {
+        "claim": ("max_hold_s", "end_after_max"),
+        "lease": ("over_at",),
+        "waiter": ("ahead",),
+        "record": ("reservation", "over_at"),
+    }
+
+    def older(value: object, kind: str) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {key: older(one, key) for key, one in value.items() if key not in new.get(kind, ())}
+
+    records = [ev.Numbered(5, 6), ev.Granted(Lease(7, PLAIN, 7, 1.0)), ev.Regained(7, 8)]
+    records.append(ev.Queued(Waiter(9, PLAIN, None, 2.0)))
+    pieces = [HEAD]
+    for number, record in enumerate(records, 1):
+        fields = msgspec.msgpack.decode(msgspec.msgpack.encode(record))
+        fields.pop("waiter" if isinstance(record, ev.Granted | ev.Regained) else "", None)
+        pieces.append(frame(number, type(record).__name__, older(fields, "record")))
+    assert decode(b"".join(pieces), BOOT) == records
+    assert b"over_at" not in b"".join(pieces)
+
+
 def test_what_nobody_needs_after_the_write_is_not_written() -> None:
     told: list[ev.Record] = [
         ev.Granted(LEASE, WAITER),
@@ -125,11 +162,11 @@ def test_no_journal_is_an_empty_one_and_one_that_can_not_be_read_is_an_error(
 
 
 def test_another_boots_journal_keeps_only_the_numbers() -> None:
-    assert decode(DATA, "another boot") == [ev.Numbered(lease=2, ticket=4)]
+    assert decode(DATA, "another boot") == [ev.Numbered(lease=2, ticket=4, reservation=8)]
     assert decode(HEAD, "another boot") == [ev.Numbered(0, 0)]
     head = HEAD + encode(1, ev.Numbered(70, 90))
     assert decode(head, "another boot") == [ev.Numbered(70, 90)]
-    assert decode(head + b"".join(PIECES[2:]), "another boot") == [ev.Numbered(70, 90)]
+    assert decode(head + b"".join(PIECES[2:]), "another boot") == [ev.Numbered(70, 90, 8)]
 
 
 def test_fences_go_on_growing_after_a_boot() -> None:

@@ -70,6 +70,10 @@ def test_extension_types_in_unknown_fields_do_no_harm(op: str) -> None:
         "lease": 1,
         "secret": "ab",
         "path": "/",
+        "units": 1,
+        "for_s": 1,
+        "reservation": 1,
+        "ticket": 1,
         "x": msgpack.ExtType(5, b"x"),
     }
     assert type(rq.parse(frame)) is rq.OPS[op]

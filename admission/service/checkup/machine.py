@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import psutil
 
+from admission.core.durations import said
 from admission.protocol import AdmissionError
 from admission.service import descriptors
 from admission.service.checkup.finding import Finding, ok, problem, warning
 from admission.service.checkup.scene import Scene
 from admission.service.config import Config, load
-from admission.service.durations import said
 from admission.service.sampling import asleep_s
 from admission.service.sensors import Sensors
 

@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator
 
 from admission import __version__
+from admission.core.durations import said
 from admission.protocol import AdmissionError, Frame
 from admission.service.checkup.finding import Finding, ok, problem, warning
 from admission.service.checkup.scene import Scene, is_there
-from admission.service.durations import said
 
 OLD_S = 86_400.0
 # An end of this very moment is no lost one.

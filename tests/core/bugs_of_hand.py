@@ -1,0 +1,173 @@
+"""Bugs in reservations, pauses, who is put ahead, and alarms; see `tests.core.bugs`."""
+
+from tests.core.planting import bug
+
+WHAT_A_HAND_WISHES = (
+    bug(
+        "what is reserved is granted to anybody",
+        "pool.py",
+        "        return self.kept().from_others(waiter.claim)\n",
+        "        return 0\n",
+    ),
+    bug(
+        "a lease of whom it is for uses up nothing",
+        "reserving.py",
+        "                self._left[place] = one, max(0, left - lease.claim.weight)\n",
+        "                self._left[place] = one, left\n",
+    ),
+    bug(
+        "one lease counts towards every reservation that it matches",
+        "reserving.py",
+        "            if lease.is_out and (place := self._place_of(lease.claim)) is not None:\n"
+        "                one, left",
+        "            while lease.is_out and (place := self._place_of(lease.claim)) is not None:\n"
+        "                one, left",
+    ),
+    bug(
+        "whoever has class or group may use what is for both",
+        "reserving.py",
+        "self.rank in (None, claim.rank) and self.group",
+        "self.rank in (None, claim.rank) or self.group",
+    ),
+    bug(
+        "who is meant waits behind who came first",
+        "pool.py",
+        "        return kept.first(self.queue()) if kept.units else self.queue()\n",
+        "        return self.queue()\n",
+    ),
+    bug(
+        "who is meant is granted beyond the capacity",
+        "pool.py",
+        "        if waiter is None or self.in_use + waiter.claim.weight > "
+        "self.capacity - self._kept(waiter):\n",
+        "        if waiter is None:\n            return None\n"
+        "        is_meant = self.is_meant(waiter)\n"
+        "        room = self.capacity - self._kept(waiter) - self.in_use\n"
+        "        if waiter.claim.weight > room + is_meant:\n",
+    ),
+    bug(
+        "who is meant keeps the delay like others",
+        "pool.py",
+        "(now < self.ready_at() and not self.is_meant(waiter))",
+        "now < self.ready_at()",
+    ),
+    bug(
+        "what is kept is no promise to the budget",
+        "pool.py",
+        "self.leases.values(), self._kept(waiter))",
+        "self.leases.values())",
+    ),
+    bug(
+        "who is meant is held up by the budget",
+        "pool.py",
+        "        if self.memory is None or self.is_meant(waiter):\n",
+        "        if self.memory is None:\n",
+    ),
+    bug(
+        "one that is too large beside a reservation stops all",
+        "reserving.py",
+        "        return sum([one.units for one, _ in self._left]) - own\n",
+        "        return 0\n",
+    ),
+    bug(
+        "reservations that overlap are not added up",
+        "reserving.py",
+        "        if reserved + new.units <= most:\n",
+        "        if new.units <= most:\n",
+    ),
+    bug(
+        "a reservation begins at once",
+        "reserving.py",
+        "if one.from_at <= now < one.until_at]",
+        "if now < one.until_at]",
+    ),
+    bug(
+        "the end of a reservation wakes nobody",
+        "reserving.py",
+        "        return min(begins + [one.until_at for one in self.all.values()], default=inf)\n",
+        "        return min(begins, default=inf)\n",
+    ),
+    bug(
+        "a reservation that was taken back is there after a restart",
+        "restart.py",
+        "                pool.reservations.all.pop(number, None)\n",
+        "                pass\n",
+    ),
+    bug(
+        "a compacted journal forgets reservations",
+        "restart.py",
+        "        yield from (by_hand.Reserved(one) for one in pool.reservations.all.values())\n",
+        "",
+    ),
+    bug(
+        "a pause is no obstacle to who yielded",
+        "pool.py",
+        "        if not self.waiters or self.paused_until is not None:\n",
+        "        if not self.waiters or (\n"
+        "            self.paused_until is not None and next(self.queue()).lease is None\n"
+        "        ):\n",
+    ),
+    bug(
+        "the end of a pause wakes nobody",
+        "operating.py",
+        "    return min(pool.reservations.next_at(), paused_until)\n",
+        "    return pool.reservations.next_at()\n",
+    ),
+    bug(
+        "a restart goes on where a hand had paused",
+        "restart.py",
+        "            yield by_hand.Paused(pool.spec.name, pool.paused_until)\n",
+        "            pass\n",
+    ),
+    bug(
+        "who is put ahead goes before higher classes",
+        "leases.py",
+        "return (self.claim.rank, -self.ahead,",
+        "return (0 if self.ahead else self.claim.rank, -self.ahead,",
+    ),
+    bug(
+        "a restart forgets who was put ahead",
+        "restart.py",
+        "                waiters[ticket] = replace(waiters[ticket], ahead=ahead)\n",
+        "                pass\n",
+    ),
+    bug(
+        "who is granted in that step raises an alarm",
+        "admission.py",
+        "        before_grants = len(effects)\n        self._settle(now)\n",
+        "        before_grants = len(effects)\n"
+        "        effects += self.alarms.ring(self.ledger, self.governor, now)\n"
+        "        before_grants = len(effects)\n"
+        "        self._settle(now)\n",
+    ),
+    bug(
+        "an alarm is forgotten as soon as it was told",
+        "alarms.py",
+        "            self._rung[key] = None\n",
+        "",
+    ),
+    bug(
+        "a lease that is yielded is held for too long",
+        "alarms.py",
+        "isinstance(found, Waiter) or (found.is_out and found.over_at == at)",
+        "isinstance(found, Waiter) or found.over_at == at",
+    ),
+    bug(
+        "who regains goes on where it was",
+        "alarms.py",
+        "                if regained := ledger.lease(number):\n",
+        "                if regained := None:\n",
+    ),
+    bug(
+        "a wait by a deadline does not end",
+        "queueing.py",
+        "    return min([each for each in (one_s, other_s) if each is not None], default=None)\n",
+        "    return one_s\n",
+    ),
+    bug(
+        "who can't start in time waits all the same",
+        "queueing.py",
+        "    if eta_s is None or eta_s <= by_s:\n",
+        "    if eta_s is None or eta_s < inf:\n",
+    ),
+)
