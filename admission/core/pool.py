@@ -16,7 +16,7 @@ from admission.core.budget import Memory
 from admission.core.durations import said
 from admission.core.leases import Lease, State, Waiter
 from admission.core.levels import Level, PoolSpec
-from admission.core.reserving import Kept, Reservations
+from admission.core.reserving import NOTHING, Kept, Kind, Reservations, kind_of
 
 # What a lease can live through. Ending is always possible; nothing follows it.
 LIVES: dict[State, frozenset[State]] = {
@@ -57,6 +57,9 @@ class Pool:
         self.waiters: dict[int, Waiter] = {}
         # Invariant: the orders of `waiters`, sorted.
         self._orders: list[tuple[int, int, bool, int]] = []
+        # How many waiters there are of each kind, so that those need not be looked through of whom
+        # no reservation means any.
+        self._kinds: dict[Kind, int] = {}
         self.limit: int | None = None
         self.limit_max = 0
         self.memory: Memory | None = None
@@ -88,10 +91,17 @@ class Pool:
 
     def add(self, waiter: Waiter) -> None:
         insort(self._orders, waiter.order)
+        kind = kind_of(waiter.claim)
+        self._kinds[kind] = self._kinds.get(kind, 0) + 1
         self.waiters[waiter.ticket] = waiter
 
     def remove(self, waiter: Waiter) -> None:
         del self.waiters[waiter.ticket]
+        kind = kind_of(waiter.claim)
+        if self._kinds[kind] > 1:
+            self._kinds[kind] -= 1
+        else:
+            del self._kinds[kind]
         del self._orders[bisect_left(self._orders, waiter.order)]
 
     def update(self, waiter: Waiter) -> None:
@@ -109,11 +119,12 @@ class Pool:
 
     def turns(self, kept: Kept) -> Iterator[Waiter]:
         """The waiters as they are served: first those for whom units are kept."""
-        return kept.first(self.queue()) if kept.units else self.queue()
+        return kept.first(self.queue()) if kept.is_for_any(self._kinds) else self.queue()
 
     def kept(self) -> Kept:
         """What reservations keep free now."""
-        return self.reservations.kept(self.leases.values())
+        active = self.reservations.active
+        return Kept(active, self.leases.values()) if active else NOTHING
 
     def position(self, waiter: Waiter) -> int:
         if self.reservations.active:
@@ -136,7 +147,7 @@ class Pool:
         had their chance to return.
         """
         capacity, kept = self.capacity, self.kept()
-        for waiter in self.turns(kept):
+        for waiter in self.queue() if kept is NOTHING else self.turns(kept):
             if waiter.claim.weight > capacity - kept.barred(waiter.claim):
                 continue
             if not waiter.is_away:

@@ -18,22 +18,20 @@ WHAT_A_HAND_WISHES = (
     bug(
         "one lease counts towards every reservation that it matches",
         "reserving.py",
-        "            if lease.is_out and (place := self._place_of(lease.claim)) is not None:\n"
-        "                one, left",
-        "            while lease.is_out and (place := self._place_of(lease.claim)) is not None:\n"
-        "                one, left",
+        "            if lease.is_out and (place :=",
+        "            while lease.is_out and (place :=",
     ),
     bug(
         "whoever has class or group may use what is for both",
         "reserving.py",
-        "self.rank in (None, claim.rank) and self.group",
-        "self.rank in (None, claim.rank) or self.group",
+        "self.rank in (None, rank) and self.group",
+        "self.rank in (None, rank) or self.group",
     ),
     bug(
         "who is meant waits behind who came first",
         "pool.py",
-        "        return kept.first(self.queue()) if kept.units else self.queue()\n",
-        "        return self.queue()\n",
+        "kept.first(self.queue()) if kept.is_for_any(self._kinds) else self.queue()",
+        "self.queue()",
     ),
     bug(
         "who is meant is granted beyond the capacity",
@@ -110,8 +108,8 @@ WHAT_A_HAND_WISHES = (
     bug(
         "the end of a pause wakes nobody",
         "operating.py",
-        "    return min(pool.reservations.next_at(), paused_until)\n",
-        "    return pool.reservations.next_at()\n",
+        "min([*pauses, *begins_and_ends], default=inf)",
+        "min(begins_and_ends, default=inf)",
     ),
     bug(
         "a restart goes on where a hand had paused",
@@ -155,8 +153,8 @@ WHAT_A_HAND_WISHES = (
     bug(
         "who regains goes on where it was",
         "alarms.py",
-        "                if regained := ledger.lease(number):\n",
-        "                if regained := None:\n",
+        "            if regained := ledger.lease(record.lease):\n",
+        "            if regained := None:\n",
     ),
     bug(
         "a wait by a deadline does not end",
