@@ -72,8 +72,8 @@ class Admission:
 
     def wakeup(self) -> float:
         """When `TimePassed` is next to be fed; inf where nothing is due by itself."""
-        due = [self.ledger.next_alarm(), self.alarms.next_at(self.ledger)]
-        due += [operating.next_at(pool) for pool in self.pools.values()]
+        ledger = self.ledger
+        due = [ledger.next_alarm(), ledger.next_by_hand_at, self.alarms.next_at(ledger)]
         if self.governor.by_hand_until is not None:
             due.append(self.governor.by_hand_until)
         if self.journal_works:
@@ -108,7 +108,9 @@ class Admission:
         self._settle(now)
         self.alarms.keep_up(self.ledger, event, effects, self.limits.alarm_s)
         # Who waits on is known only now; but grants stay the last of the list.
-        effects[before_grants:before_grants] = self.alarms.ring(self.ledger, self.governor, now)
+        if self.alarms.next_at(self.ledger) <= now:
+            told = self.alarms.ring(self.ledger, self.governor, now)
+            effects[before_grants:before_grants] = told
         ledger = self.ledger
         assert ledger.granted - ledger.ended == ledger.held, "granted less ended is not held"
         return effects
@@ -165,7 +167,8 @@ class Admission:
                 queueing.time_out(self.ledger, now, one)
             else:
                 self.ledger.age(now, one)
-        operating.expire(self.ledger, now)
+        if self.ledger.next_by_hand_at <= now:
+            operating.expire(self.ledger, now)
         until = self.governor.by_hand_until
         if until is not None and until <= now:
             self.governor.set_auto()

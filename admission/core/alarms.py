@@ -93,22 +93,23 @@ class Alarms:
     # --- what is due, and when --------------------------------------------------------------------
 
     def _note(self, ledger: Ledger, record: ev.Record) -> None:
-        match record:
-            case ev.Queued(waiter):
-                self._expect(ledger, waiter)
-            case ev.Granted(lease):
-                self._rung.pop(Key("ticket", lease.ticket), None)
-                self._expect(ledger, lease)
-            case ev.Regained(number, ticket):
-                self._rung.pop(Key("ticket", ticket), None)
-                if regained := ledger.lease(number):
-                    self._expect(ledger, regained)
-            case ev.Left(ticket):
-                self._rung.pop(Key("ticket", ticket), None)
-            case ev.Ended() | ev.Yielded():
-                self._rung.pop(Key("lease", record.lease), None)
-            case _:
-                pass
+        if isinstance(record, ev.Granted):
+            self._end("ticket", record.lease.ticket)
+            self._expect(ledger, record.lease)
+        elif isinstance(record, ev.Ended | ev.Yielded):
+            self._end("lease", record.lease)
+        elif isinstance(record, ev.Queued):
+            self._expect(ledger, record.waiter)
+        elif isinstance(record, ev.Left):
+            self._end("ticket", record.ticket)
+        elif isinstance(record, ev.Regained):
+            self._end("ticket", record.ticket)
+            if regained := ledger.lease(record.lease):
+                self._expect(ledger, regained)
+
+    def _end(self, kind: str, number: int) -> None:
+        if self._rung:
+            self._rung.pop(Key(kind, number), None)
 
     def _expect(self, ledger: Ledger, one: Lease | Waiter) -> None:
         if (at := self._due_at(one)) < inf:

@@ -25,6 +25,7 @@ def do(ledger: Ledger, now: float, event: by_hand.ByHand) -> None:
             _pause(ledger, now, event)
         case by_hand.Move():
             _move(ledger, event)
+    look_ahead(ledger)
 
 
 def expire(ledger: Ledger, now: float) -> None:
@@ -35,12 +36,15 @@ def expire(ledger: Ledger, now: float) -> None:
                 _unreserve(ledger, now, one.id, "its time is over")
         if pool.paused_until is not None and pool.paused_until <= now:
             _unpause(ledger, pool)
+    look_ahead(ledger)
 
 
-def next_at(pool: Pool) -> float:
-    """When a reservation of this pool begins or ends next, or its pause ends; inf for never."""
-    paused_until = inf if pool.paused_until is None else pool.paused_until
-    return min(pool.reservations.next_at(), paused_until)
+def look_ahead(ledger: Ledger) -> None:
+    """Notes when `expire` is next to be called."""
+    pools = ledger.pools.values()
+    pauses = [pool.paused_until for pool in pools if pool.paused_until is not None]
+    begins_and_ends = [pool.reservations.next_at() for pool in pools]
+    ledger.next_by_hand_at = min([*pauses, *begins_and_ends], default=inf)
 
 
 def _reserve(ledger: Ledger, now: float, event: by_hand.Reserve) -> None:

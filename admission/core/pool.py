@@ -16,7 +16,7 @@ from admission.core.durations import said
 from admission.core.leases import Lease, State, Waiter
 from admission.core.levels import Level, PoolSpec
 from admission.core.order import Listing, Queue
-from admission.core.reserving import Kept, Reservations
+from admission.core.reserving import NOTHING, Kept, Kind, Reservations, kind_of
 
 # What a lease can live through. Ending is always possible; nothing follows it.
 LIVES: dict[State, frozenset[State]] = {
@@ -57,6 +57,9 @@ class Pool:
         # Invariant: the units of those of `leases` that are out.
         self.in_use = 0
         self.order = Queue()
+        # How many waiters there are of each kind, so that those need not be looked through of whom
+        # no reservation means any.
+        self._kinds: dict[Kind, int] = {}
         # The places of all who wait, until anything but a leave changes one.
         self._listing: Listing | None = None
         self.limit: int | None = None
@@ -91,9 +94,16 @@ class Pool:
     def add(self, waiter: Waiter) -> None:
         self._listing = None
         self.order.add(waiter)
+        kind = kind_of(waiter.claim)
+        self._kinds[kind] = self._kinds.get(kind, 0) + 1
 
     def remove(self, waiter: Waiter) -> None:
         self.order.remove(waiter)
+        kind = kind_of(waiter.claim)
+        if self._kinds[kind] > 1:
+            self._kinds[kind] -= 1
+        else:
+            del self._kinds[kind]
         if self._listing is not None:
             self._listing.remove(waiter.ticket)
 
@@ -113,11 +123,12 @@ class Pool:
 
     def turns(self, kept: Kept) -> Iterator[Waiter]:
         """The waiters as they are served: first those for whom units are kept."""
-        return kept.first(self.queue()) if kept.units else self.queue()
+        return kept.first(self.queue()) if kept.is_for_any(self._kinds) else self.queue()
 
     def kept(self) -> Kept:
         """What reservations keep free now."""
-        return self.reservations.kept(self.leases.values())
+        active = self.reservations.active
+        return Kept(active, self.leases.values()) if active else NOTHING
 
     def position(self, waiter: Waiter) -> int:
         """From 1; where many have just left, about."""

@@ -34,7 +34,10 @@ class Reservation:
     uid: int = 0
 
     def is_for(self, claim: Claim) -> bool:
-        return self.rank in (None, claim.rank) and self.group in ("", claim.group)
+        return self.is_for_those(claim.rank, claim.group)
+
+    def is_for_those(self, rank: Class, group: str) -> bool:
+        return self.rank in (None, rank) and self.group in ("", group)
 
     def overlaps(self, other: "Reservation") -> bool:
         return self.from_at < other.until_at and other.from_at < self.until_at
@@ -53,6 +56,14 @@ class Reservation:
         return f"{self.units} of {self.pool} {are} reserved for {self.for_whom} for another {left}"
 
 
+# What tells requests apart here: class, group and weight. There may be many of one kind.
+Kind = tuple[Class, str, int]
+
+
+def kind_of(claim: Claim) -> Kind:
+    return claim.rank, claim.group, claim.weight
+
+
 class Kept:
     """What the active reservations of a pool keep free, for one look at its queue.
 
@@ -64,19 +75,23 @@ class Kept:
     def __init__(self, active: tuple[Reservation, ...], leases: Iterable[Lease]) -> None:
         # Each reservation, and how much of it no lease has yet.
         self._left = [(one, one.units) for one in active]
+        self._is_for: dict[Kind, bool] = {}
         for lease in leases if active else ():
-            if lease.is_out and (place := self._place_of(lease.claim)) is not None:
+            if lease.is_out and (place := self._place_of(kind_of(lease.claim))) is not None:
                 one, left = self._left[place]
                 self._left[place] = one, max(0, left - lease.claim.weight)
 
-    def _place_of(self, claim: Claim) -> int | None:
+    def _place_of(self, kind: Kind) -> int | None:
         """Towards which a lease like this counts: the first that has room for all of it, or else
         for a part.
         """
+        rank, group, weight = kind
         places = [
-            place for place, (one, left) in enumerate(self._left) if left and one.is_for(claim)
+            place
+            for place, (one, left) in enumerate(self._left)
+            if left and one.is_for_those(rank, group)
         ]
-        whole = (place for place in places if self._left[place][1] >= claim.weight)
+        whole = (place for place in places if self._left[place][1] >= weight)
         return next(whole, places[0] if places else None)
 
     @property
@@ -85,12 +100,22 @@ class Kept:
 
     def is_for(self, claim: Claim) -> bool:
         """Whether so much is kept for this one that it goes before all others."""
-        place = self._place_of(claim)
-        return place is not None and self._left[place][1] >= claim.weight
+        return self.is_for_any((kind_of(claim),))
+
+    def is_for_any(self, kinds: Iterable[Kind]) -> bool:
+        """Whether it is for requests of any of these kinds."""
+        return any([self._is_for_kind(kind) for kind in kinds]) if self._left else False
+
+    def _is_for_kind(self, kind: Kind) -> bool:
+        if (known := self._is_for.get(kind)) is None:
+            place = self._place_of(kind)
+            known = place is not None and self._left[place][1] >= kind[2]
+            self._is_for[kind] = known
+        return known
 
     def from_others(self, claim: Claim) -> int:
         """What is kept free from this one now: all, but for what it would use up itself."""
-        place = self._place_of(claim)
+        place = self._place_of(kind_of(claim))
         return self.units - (0 if place is None else min(self._left[place][1], claim.weight))
 
     def barred(self, claim: Claim) -> int:
@@ -102,9 +127,6 @@ class Kept:
 
     def first(self, queue: Iterable[Waiter]) -> Iterator[Waiter]:
         """These waiters, those first for whom units are kept."""
-        if not self.units:
-            yield from queue
-            return
         others = []
         for waiter in queue:
             if self.is_for(waiter.claim):
@@ -129,9 +151,6 @@ class Reservations:
         self.all: dict[int, Reservation] = {}
         self.active: tuple[Reservation, ...] = ()
         self._looked_at = -inf
-
-    def kept(self, leases: Iterable[Lease]) -> Kept:
-        return Kept(self.active, leases) if self.active else NOTHING
 
     def put(self, one: Reservation, now: float) -> None:
         self.all[one.id] = one

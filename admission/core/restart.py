@@ -8,7 +8,7 @@ never take a living holder's slot.
 from collections.abc import Iterator, Set
 from dataclasses import replace
 
-from admission.core import by_hand
+from admission.core import by_hand, operating
 from admission.core import events as ev
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Holder, Lease, Reason, State, Waiter
@@ -53,6 +53,7 @@ def take_over(
                 _bury(now, ledger, one)
     for pool in ledger.pools.values():
         pool.reservations.look(now)  # the next step ends those that are over
+    operating.look_ahead(ledger)
 
 
 def _adopt_lease(ledger: Ledger, lease: Lease, living: Set[Holder], back_by: float) -> None:

@@ -37,8 +37,8 @@ WHO_IS_SERVED = (
     bug(
         "a small request overtakes a large one",
         "pool.py",
-        "        return is_gone or waiter.claim.weight > self.capacity\n",
-        "        return is_gone or waiter.claim.weight > self.capacity - self.in_use\n",
+        "        capacity = self.capacity\n\n        def is_passed_over",
+        "        capacity = self.capacity - self.in_use\n\n        def is_passed_over",
     ),
     bug(
         "one that is too large for the level stops all",
@@ -70,8 +70,8 @@ WHO_IS_SERVED = (
     bug(
         "the level's delay between grants is ignored",
         "pool.py",
-        "if waiter is None or (now < self.ready_at() and not self.is_meant(waiter)):",
-        "if waiter is None:",
+        "        return now >= self.ready_at() or self.is_meant(waiter)\n",
+        "        return True\n",
     ),
     bug(
         "a counter beside the table drifts",
@@ -329,8 +329,8 @@ WHAT_MEMORY_ALLOWS = (
     bug(
         "the budget is asked only when a sample comes",
         "pool.py",
-        "        return None if self.objection(waiter) else waiter\n",
-        "        return waiter\n",
+        "        return self.objection(waiter) is None\n",
+        "        return True\n",
     ),
     bug(
         "a machine that slept admits at once",

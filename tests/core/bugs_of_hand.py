@@ -18,38 +18,33 @@ WHAT_A_HAND_WISHES = (
     bug(
         "one lease counts towards every reservation that it matches",
         "reserving.py",
-        "            if lease.is_out and (place := self._place_of(lease.claim)) is not None:\n"
-        "                one, left",
-        "            while lease.is_out and (place := self._place_of(lease.claim)) is not None:\n"
-        "                one, left",
+        "            if lease.is_out and (place :=",
+        "            while lease.is_out and (place :=",
     ),
     bug(
         "whoever has class or group may use what is for both",
         "reserving.py",
-        "self.rank in (None, claim.rank) and self.group",
-        "self.rank in (None, claim.rank) or self.group",
+        "self.rank in (None, rank) and self.group",
+        "self.rank in (None, rank) or self.group",
     ),
     bug(
         "who is meant waits behind who came first",
         "pool.py",
-        "        return kept.first(self.queue()) if kept.units else self.queue()\n",
-        "        return self.queue()\n",
+        "kept.first(self.queue()) if kept.is_for_any(self._kinds) else self.queue()",
+        "self.queue()",
     ),
     bug(
         "who is meant is granted beyond the capacity",
         "pool.py",
-        "        if waiter is None or self.in_use + waiter.claim.weight > "
-        "self.capacity - self._kept(waiter):\n",
-        "        if waiter is None:\n            return None\n"
-        "        is_meant = self.is_meant(waiter)\n"
+        "        if self.in_use + waiter.claim.weight > self.capacity - self._kept(waiter):\n",
         "        room = self.capacity - self._kept(waiter) - self.in_use\n"
-        "        if waiter.claim.weight > room + is_meant:\n",
+        "        if waiter.claim.weight > room + self.is_meant(waiter):\n",
     ),
     bug(
         "who is meant keeps the delay like others",
         "pool.py",
-        "(now < self.ready_at() and not self.is_meant(waiter))",
-        "now < self.ready_at()",
+        "        return now >= self.ready_at() or self.is_meant(waiter)\n",
+        "        return now >= self.ready_at()\n",
     ),
     bug(
         "what is kept is no promise to the budget",
@@ -102,16 +97,15 @@ WHAT_A_HAND_WISHES = (
     bug(
         "a pause is no obstacle to who yielded",
         "pool.py",
-        "        if not self.waiters or self.paused_until is not None:\n",
-        "        if not self.waiters or (\n"
-        "            self.paused_until is not None and next(self.queue()).lease is None\n"
-        "        ):\n",
+        "        if self.paused_until is not None:\n            return False\n        if self.in_use",
+        "        if self.paused_until is not None and waiter.lease is None:\n            return False\n"
+        "        if self.in_use",
     ),
     bug(
         "the end of a pause wakes nobody",
         "operating.py",
-        "    return min(pool.reservations.next_at(), paused_until)\n",
-        "    return pool.reservations.next_at()\n",
+        "min([*pauses, *begins_and_ends], default=inf)",
+        "min(begins_and_ends, default=inf)",
     ),
     bug(
         "a restart goes on where a hand had paused",
@@ -121,9 +115,9 @@ WHAT_A_HAND_WISHES = (
     ),
     bug(
         "who is put ahead goes before higher classes",
-        "leases.py",
-        "return (self.claim.rank, -self.ahead,",
-        "return (0 if self.ahead else self.claim.rank, -self.ahead,",
+        "order.py",
+        "            return rank, (0, -waiter.ahead, waiter.ticket)\n",
+        "            return 0, (0, -waiter.ahead, waiter.ticket)\n",
     ),
     bug(
         "a restart forgets who was put ahead",
@@ -155,8 +149,8 @@ WHAT_A_HAND_WISHES = (
     bug(
         "who regains goes on where it was",
         "alarms.py",
-        "                if regained := ledger.lease(number):\n",
-        "                if regained := None:\n",
+        "            if regained := ledger.lease(record.lease):\n",
+        "            if regained := None:\n",
     ),
     bug(
         "a wait by a deadline does not end",

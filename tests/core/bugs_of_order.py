@@ -68,13 +68,13 @@ WHO_GOES_FIRST = (
     bug(
         "who has climbed stands behind those who yielded",
         "order.py",
-        "(self._aged[rank], self._regaining[rank])",
-        "(self._regaining[rank], self._aged[rank])",
+        "            return rank, (1, 0, waiter.ticket)\n",
+        "            return rank, (3, 0, waiter.ticket)\n",
     ),
     bug(
         "who has climbed stands at the end of its new class",
         "order.py",
-        "        if climbed:\n            return self._aged[rank], rank\n",
+        "        if climbed:\n            return rank, (1, 0, waiter.ticket)\n",
         "",
     ),
     bug(

@@ -259,8 +259,8 @@ async def _play(steps: Iterable[Step], folder: Path) -> None:
             await _tell(session, steps)
             nursery.cancel_scope.cancel()
         finally:
-            turns.close()
             session.close()
+            turns.close()
 
 
 async def _tell(session: Session, steps: Iterable[Step]) -> None:
