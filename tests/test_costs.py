@@ -25,8 +25,8 @@ from tests.system.tracing import traced
 
 TURNS = 20
 # Functions called, Python's and those written in C, and bytecode instructions.
-LONE_CALLS_MAX = 210
-LONE_STEPS_MAX = 2_300
+LONE_CALLS_MAX = 255
+LONE_STEPS_MAX = 2_900
 
 
 class Steps:

@@ -104,13 +104,12 @@ class Admission:
         self._dispatch(now, event)
         if isinstance(event, STEERING):
             self._adopt_level()
-        before_grants = len(effects)
         self._settle(now)
         self.alarms.keep_up(self.ledger, event, effects, self.limits.alarm_s)
         # Who waits on is known only now; but grants stay the last of the list.
-        if self.alarms.next_at(self.ledger) <= now:
-            told = self.alarms.ring(self.ledger, self.governor, now)
-            effects[before_grants:before_grants] = told
+        if self.alarms.soonest_at <= now:
+            place = _first_grant(effects)
+            effects[place:place] = self.alarms.ring(self.ledger, self.governor, now)
         ledger = self.ledger
         assert ledger.granted - ledger.ended == ledger.held, "granted less ended is not held"
         return effects
@@ -307,3 +306,13 @@ class Admission:
                 waiter = self.ledger.take_back(record)
                 if waiter.deadline_at <= now:
                     queueing.refuse_now(self.ledger, now, waiter)
+
+
+def _first_grant(effects: list[ev.Effect]) -> int:
+    """Where the grants begin: nothing else is to be lost with one that can't be written."""
+    promises = (
+        place
+        for place, effect in enumerate(effects)
+        if isinstance(effect, ev.Persist) and isinstance(effect.record, ev.Promise)
+    )
+    return next(promises, len(effects))

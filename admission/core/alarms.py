@@ -39,6 +39,11 @@ class Alarms:
         """Of whom was told, and who still wait or hold."""
         return tuple(self._rung)
 
+    @property
+    def soonest_at(self) -> float:
+        """No alarm is to be told of before; to ask for this costs nothing."""
+        return self._due[0][0] if self._due else inf
+
     def next_at(self, ledger: Ledger) -> float:
         """When the next alarm is to be told of; inf where none is."""
         while self._due:

@@ -6,7 +6,7 @@ of the table, and nothing else changes them. Who goes first is `core.order`'s af
 ends, why, and who is told is `core.admission`'s.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import inf
@@ -58,8 +58,8 @@ class Pool:
         self.in_use = 0
         self.order = Queue()
         # How many waiters there are of each kind, so that those need not be looked through of whom
-        # no reservation means any.
-        self._kinds: dict[Kind, int] = {}
+        # no reservation means any. None until somebody has to know it.
+        self._kinds: dict[Kind, int] | None = None
         # The places of all who wait, until anything but a leave changes one.
         self._listing: Listing | None = None
         self.limit: int | None = None
@@ -94,16 +94,17 @@ class Pool:
     def add(self, waiter: Waiter) -> None:
         self._listing = None
         self.order.add(waiter)
-        kind = kind_of(waiter.claim)
-        self._kinds[kind] = self._kinds.get(kind, 0) + 1
+        if self._kinds is not None:
+            kind = kind_of(waiter.claim)
+            self._kinds[kind] = self._kinds.get(kind, 0) + 1
 
     def remove(self, waiter: Waiter) -> None:
         self.order.remove(waiter)
-        kind = kind_of(waiter.claim)
-        if self._kinds[kind] > 1:
+        if self._kinds is not None:
+            kind = kind_of(waiter.claim)
             self._kinds[kind] -= 1
-        else:
-            del self._kinds[kind]
+            if not self._kinds[kind]:
+                del self._kinds[kind]
         if self._listing is not None:
             self._listing.remove(waiter.ticket)
 
@@ -123,6 +124,11 @@ class Pool:
 
     def turns(self, kept: Kept) -> Iterator[Waiter]:
         """The waiters as they are served: first those for whom units are kept."""
+        if kept is NOTHING:
+            self._kinds = None
+            return self.queue()
+        if self._kinds is None:
+            self._kinds = Counter(kind_of(one.claim) for one in self.waiters.values())
         return kept.first(self.queue()) if kept.is_for_any(self._kinds) else self.queue()
 
     def kept(self) -> Kept:

@@ -128,10 +128,8 @@ WHAT_A_HAND_WISHES = (
     bug(
         "who is granted in that step raises an alarm",
         "admission.py",
-        "        before_grants = len(effects)\n        self._settle(now)\n",
-        "        before_grants = len(effects)\n"
+        "        self._settle(now)\n",
         "        effects += self.alarms.ring(self.ledger, self.governor, now)\n"
-        "        before_grants = len(effects)\n"
         "        self._settle(now)\n",
     ),
     bug(
