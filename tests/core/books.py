@@ -157,6 +157,8 @@ class Books:
 
     def is_first(self, waiter: Waiter) -> bool:
         """Whether enough is reserved for it."""
+        if not self.hand.reservations:
+            return False
         return self.hand.is_first(waiter.claim, self.leases.values())
 
     def is_affordable(self, waiter: Waiter) -> bool:
@@ -187,8 +189,8 @@ class Books:
         if self.of_pool(waiter.claim.pool) in ([], [waiter]):
             return not self.is_passed_over(waiter)
         line = self.line(now, waiter.claim.pool, waiter)
-        meant = [one for one in line if self.is_first(one)]
-        line = meant + [one for one in line if one not in meant]
+        if self.hand.reservations:
+            line.sort(key=lambda one: not self.is_first(one))
         return next(one for one in line if not self.is_passed_over(one)).ticket == waiter.ticket
 
     def may_be_granted(self, now: float, waiter: Waiter) -> bool:

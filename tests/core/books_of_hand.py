@@ -81,6 +81,8 @@ class Hand:
 
     def kept_from(self, claim: Claim, leases: Iterable[Lease]) -> int:
         """What must stay free although this one would like to have it."""
+        if not self.reservations:
+            return 0
         left = self.left(claim.pool, leases)
         towards = self.towards(claim, left)
         kept = sum(left.values())
@@ -90,7 +92,7 @@ class Hand:
 
     def out_of_reach(self, claim: Claim, leases: Iterable[Lease]) -> int:
         """What it can't have while these reservations last."""
-        if self.is_first(claim, leases):
+        if not self.reservations or self.is_first(claim, leases):
             return 0
         own = [one.units for one in self.meant_for(claim)]
         return sum(one.units for one in self.active(claim.pool)) - max([0, *own])

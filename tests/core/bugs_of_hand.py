@@ -97,9 +97,9 @@ WHAT_A_HAND_WISHES = (
     bug(
         "a pause is no obstacle to who yielded",
         "pool.py",
-        "        if self.paused_until is not None:\n            return False\n        if self.in_use",
-        "        if self.paused_until is not None and waiter.lease is None:\n            return False\n"
-        "        if self.in_use",
+        "        if self.paused_until is not None:\n            return False\n",
+        "        if self.paused_until is not None and waiter.lease is None:\n"
+        "            return False\n",
     ),
     bug(
         "the end of a pause wakes nobody",

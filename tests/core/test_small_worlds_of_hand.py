@@ -46,9 +46,9 @@ RESERVING_SIZES = SmallWorld(
 # Grants that are kept apart, but for those whom units are kept for.
 RESERVING_SPACED = SmallWorld(
     "reserving where grants keep apart",
-    2000,
+    300,
     agents(3, 2, 2, 2),
-    (CRITICAL, NORMAL, OF_GROUP),
+    (CRITICAL, NORMAL),
     (mv.acquire, mv.release, mv.reserve, mv.tick, mv.set_level_for_a_while),
     levels=LEVELS,
 )
@@ -106,7 +106,7 @@ RESTART_PAUSED = SmallWorld(
     200,
     agents(1),
     PAIR,
-    (mv.acquire, mv.again, mv.release, mv.pause, mv.tick),
+    (mv.acquire, mv.release, mv.pause, mv.tick),
     grace_s=TICK_S,
     is_killed=True,
 )
