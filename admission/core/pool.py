@@ -128,7 +128,7 @@ class Pool:
             self._kinds = None
             return self.queue()
         if self._kinds is None:
-            self._kinds = Counter(kind_of(one.claim) for one in self.waiters.values())
+            self._kinds = dict(Counter(kind_of(one.claim) for one in self.waiters.values()))
         return kept.first(self.queue()) if kept.is_for_any(self._kinds) else self.queue()
 
     def kept(self) -> Kept:

@@ -66,6 +66,7 @@ def test_a_pause_survives_a_restart() -> None:
     world = World(agents(1))
     hand.pause(world, 0.0, "agents", for_s=60.0)
     hand.pause(world, 0.0, "agents", for_s=90.0)
+    world.rewrite_journal()
     world.restart(1.0)
     asked = world.acquire(1.0, Claim(ANN))
     world.pass_time(60.0)

@@ -103,7 +103,7 @@ RESTART_RESERVED = SmallWorld(
 
 RESTART_PAUSED = SmallWorld(
     "restart with a pause",
-    200,
+    100,
     agents(1),
     PAIR,
     (mv.acquire, mv.release, mv.pause, mv.tick),

@@ -23,7 +23,7 @@ ABOUT = (
     "  fish:  admission completion fish > ~/.config/fish/completions/admission.fish"
 )
 # What is asked for when it is needed, by the option or by what the usage names.
-ASKED = {"--pool": "pools", "LEASE": "leases"}
+ASKED = {"--pool": "pools", "POOL": "pools", "LEASE": "leases"}
 FILES = ("PATH", "FILE", "FOLDER", "DIR", "TASKS")
 
 

@@ -4,6 +4,7 @@ import time
 
 from admission.protocol import Frame
 from admission_client.blocking import Client
+from admission_client.by_hand import reserved
 from admission_client.durations import said
 from admission_client.granted import mapping, number, rows, text, whole, words_of
 from admission_client.options import (
@@ -143,6 +144,12 @@ def status(words: list[str]) -> int:
     return 0
 
 
+def _alarm_text(row: Frame) -> str:
+    task = printable(row.get("task"))
+    what = f"lease {whole(row, 'lease')}" if "lease" in row else f"ticket {whole(row, 'ticket')}"
+    return f"{what}{f' ({task})' if task else ''} of {text(row, 'pool')}: {text(row, 'reason')}"
+
+
 def _status_text(found: Frame) -> str:
     level = whole(found, "level")
     name = coloured(f"level {level} ({text(found, 'name')})", LEVEL_COLOURS[level])
@@ -165,6 +172,12 @@ def _status_text(found: Frame) -> str:
         for pool, by in over.items()
         if by
     ]
+    lines += [
+        f"reservation {whole(one, 'reservation')}: {reserved(one)}"
+        for one in rows(found, "reservations")
+    ]
+    lines += [coloured(f"{pool} is paused by hand", "yellow") for pool in mapping(found, "paused")]
+    lines += [coloured(f"alarm: {_alarm_text(one)}", "yellow") for one in rows(found, "alarms")]
     lines += [coloured(f"! {one}", "red") for one in words_of(found, "degraded")]
     return "\n".join(lines)
 

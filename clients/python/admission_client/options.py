@@ -65,6 +65,9 @@ class Options:
     wait_s: float | None = None
     pid: int | None = None
     for_s: float | None = None
+    from_s: float = 0.0
+    rank: str | None = None
+    is_whole: bool = False
     since_s: float = 7200.0
     points: int | None = None
     is_ascii: bool = False
