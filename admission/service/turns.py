@@ -84,12 +84,12 @@ class Turns:
                     pause_at = now + ROUND_S
 
     def _next_round(self) -> list[Speaker]:
-        """Everybody who has something to say, and nobody twice."""
+        """Everybody who has something to say, and nobody twice; last those who have just spoken."""
         ready: list[Speaker] = [key.data for key, _ in self._selector.select(0)]
         if not self._unfinished:
             return ready
         unfinished, self._unfinished = self._unfinished, []
-        return unfinished + [speaker for speaker in ready if speaker not in unfinished]
+        return [speaker for speaker in ready if speaker not in unfinished] + unfinished
 
     async def _keep_deadlines(self) -> None:
         while True:
