@@ -26,7 +26,7 @@ from admission.service.turns import Turns
 # Small, so that one who sends much takes turns with the others.
 READ_BYTES = 4096
 # A hundred requests fit one read, and what each costs differs a thousandfold.
-TURN_S = 0.00025
+TURN_S = 0.0001
 ACCEPT_PAUSE_S = 0.1
 # No descriptors or no memory: passes by itself.
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
