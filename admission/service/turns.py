@@ -89,7 +89,8 @@ class Turns:
         if not self._unfinished:
             return ready
         unfinished, self._unfinished = self._unfinished, []
-        return [speaker for speaker in ready if speaker not in unfinished] + unfinished
+        have_spoken = set(unfinished)
+        return [speaker for speaker in ready if speaker not in have_spoken] + unfinished
 
     async def _keep_deadlines(self) -> None:
         while True:
