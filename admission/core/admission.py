@@ -51,6 +51,8 @@ class Admission:
         steer(self.pools, governor)
         self.alarms = Alarms()
         self._told_level = governor.row.level
+        # When what fits and was not granted may be: it waits for the level's delay alone.
+        self._ready_at = inf
 
     @property
     def pools(self) -> dict[str, Pool]:
@@ -73,12 +75,14 @@ class Admission:
     def wakeup(self) -> float:
         """When `TimePassed` is next to be fed; inf where nothing is due by itself."""
         ledger = self.ledger
-        due = [ledger.next_alarm(), ledger.next_by_hand_at, self.alarms.next_at(ledger)]
+        due = [
+            self._ready_at,
+            ledger.next_alarm(),
+            ledger.next_by_hand_at,
+            self.alarms.next_at(ledger),
+        ]
         if self.governor.by_hand_until is not None:
             due.append(self.governor.by_hand_until)
-        if self.journal_works:
-            # What fits and was not granted waits for the level's delay, and nothing else.
-            due += [p.ready_at() for p in self.pools.values() if p.waiters and p.fitting()]
         return min(due)
 
     def snapshot(self) -> Iterator[ev.Record]:
@@ -98,6 +102,7 @@ class Admission:
             What is to be done, in this order.
         """
         effects = self.ledger.effects = []
+        self.ledger.records = []
         if isinstance(event, ev.JournalFailed):
             self._take_back(now, event.records)  # what never was can't be over
         self._expire(now)
@@ -105,7 +110,7 @@ class Admission:
         if isinstance(event, STEERING):
             self._adopt_level()
         self._settle(now)
-        self.alarms.keep_up(self.ledger, event, effects, self.limits.alarm_s)
+        self.alarms.keep_up(self.ledger, event, self.limits.alarm_s)
         # Who waits on is known only now; but grants stay the last of the list.
         if self.alarms.soonest_at <= now:
             place = _first_grant(effects)
@@ -189,8 +194,14 @@ class Admission:
 
     def _settle(self, now: float) -> None:
         """Grants all that can be granted. Afterwards no waiter could be: no lost wake-up."""
-        for pool in self.pools.values():
-            while pool.waiters and (waiter := queueing.grantable(self.ledger, pool, now)):
+        self._ready_at = inf
+        if not self.journal_works:
+            return
+        for pool in self.ledger.pools.values():
+            while pool.order.waiters and (waiter := pool.fitting()):
+                if not pool.is_time_for(waiter, now):
+                    self._ready_at = min(self._ready_at, pool.ready_at())
+                    break
                 self.ledger.grant(now, pool, waiter)
 
     # --- requests -------------------------------------------------------------------------------

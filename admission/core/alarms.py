@@ -5,9 +5,10 @@ are out. An alarm lasts until its waiter leaves or its lease ends or is yielded.
 those that last are told of again: nothing of them is in the journal.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 from math import inf
+from typing import Any
 
 from admission.core import events as ev
 from admission.core.alarm import Alarm
@@ -59,28 +60,22 @@ class Alarms:
             if (found := _find(ledger, key)) is not None:
                 yield _alarm(found, ledger, governor, now)
 
-    def keep_up(
-        self,
-        ledger: Ledger,
-        event: ev.Event,
-        effects: Iterable[ev.Effect],
-        bounds_s: tuple[float, ...],
-    ) -> None:
+    def keep_up(self, ledger: Ledger, event: ev.Event, bounds_s: tuple[float, ...]) -> None:
         """Notes what a step has changed.
 
         Args:
-            ledger: as it is after the step.
+            ledger: as it is after the step; whatever began or ended to wait or to hold is among
+                its records.
             event: the step's.
-            effects: all that came of it; whatever begins or ends to wait or to hold is in there.
             bounds_s: how long a waiter may wait, by class.
         """
         self._bounds_s = bounds_s
         if isinstance(event, UPHEAVALS):
             self._look_again(ledger)
         else:
-            for effect in effects:
-                if isinstance(effect, ev.Persist):
-                    self._note(ledger, effect.record)
+            for record in ledger.records:
+                if note := NOTES.get(type(record)):
+                    note(self, ledger, record)
 
     def ring(self, ledger: Ledger, governor: Governor, now: float) -> list[ev.Effect]:
         """What is to be told now."""
@@ -97,29 +92,28 @@ class Alarms:
 
     # --- what is due, and when --------------------------------------------------------------------
 
-    def _note(self, ledger: Ledger, record: ev.Record) -> None:
-        if isinstance(record, ev.Granted):
-            self._end("ticket", record.lease.ticket)
-            self._expect(ledger, record.lease)
-        elif isinstance(record, ev.Ended | ev.Yielded):
-            self._end("lease", record.lease)
-        elif isinstance(record, ev.Queued):
-            self._expect(ledger, record.waiter)
-        elif isinstance(record, ev.Left):
-            self._end("ticket", record.ticket)
-        elif isinstance(record, ev.Regained):
-            self._end("ticket", record.ticket)
-            if regained := ledger.lease(record.lease):
-                self._expect(ledger, regained)
+    def _granted(self, ledger: Ledger, record: ev.Granted) -> None:
+        self._rung.pop(("ticket", record.lease.ticket), None)
+        self._expect(ledger, record.lease.over_at, lease_key(record.lease))
 
-    def _end(self, kind: str, number: int) -> None:
-        if self._rung:
-            self._rung.pop(Key(kind, number), None)
+    def _regained(self, ledger: Ledger, record: ev.Regained) -> None:
+        self._rung.pop(("ticket", record.ticket), None)
+        if regained := ledger.lease(record.lease):
+            self._expect(ledger, regained.over_at, lease_key(regained))
 
-    def _expect(self, ledger: Ledger, one: Lease | Waiter) -> None:
-        if (at := self._due_at(one)) < inf:
-            heappush(self._due, (at, _key(one)))
-            if len(self._due) > 64 + 4 * (ledger.held + ledger.waiting):
+    def _queued(self, ledger: Ledger, record: ev.Queued) -> None:
+        self._expect(ledger, self._due_at(record.waiter), waiter_key(record.waiter))
+
+    def _left(self, _: Ledger, record: ev.Left) -> None:
+        self._rung.pop(("ticket", record.ticket), None)
+
+    def _over(self, _: Ledger, record: ev.Ended | ev.Yielded) -> None:
+        self._rung.pop(("lease", record.lease), None)
+
+    def _expect(self, ledger: Ledger, at: float, key: Key) -> None:
+        if at < inf:
+            heappush(self._due, (at, key))
+            if ledger.are_many(self._due):
                 self._look_again(ledger)
 
     def _look_again(self, ledger: Ledger) -> None:
@@ -142,12 +136,24 @@ class Alarms:
         return isinstance(found, Waiter) or (found.is_out and found.over_at == at)
 
 
+# What each record means for the alarms.
+NOTES: dict[type[ev.Record], Callable[[Alarms, Ledger, Any], None]] = {
+    ev.Granted: Alarms._granted,
+    ev.Regained: Alarms._regained,
+    ev.Queued: Alarms._queued,
+    ev.Left: Alarms._left,
+    ev.Ended: Alarms._over,
+    ev.Yielded: Alarms._over,
+}
+
+
 def _key(one: Lease | Waiter) -> Key:
     return lease_key(one) if isinstance(one, Lease) else waiter_key(one)
 
 
 def _find(ledger: Ledger, key: Key) -> Lease | Waiter | None:
-    return ledger.lease(key.number) if key.kind == "lease" else ledger.waiter(key.number)
+    kind, number = key
+    return ledger.lease(number) if kind == "lease" else ledger.waiter(number)
 
 
 # --- the words ----------------------------------------------------------------------------------

@@ -5,11 +5,10 @@ due. Whatever changes a lease or a waiter goes through here, so that the record,
 holder and the answer can't be forgotten. It decides nothing: `core.admission` does.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sized
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from math import inf
-from typing import NamedTuple
 
 from admission.core import events as ev
 from admission.core.leases import Bound, Caller, Holder, Lease, Reason, State, Waiter
@@ -17,20 +16,19 @@ from admission.core.levels import Level, PoolSpec
 from admission.core.order import Ageing
 from admission.core.pool import Pool
 
+# Names one lease or one waiter: "lease" or "ticket", and its number.
+Key = tuple[str, int]
 
-class Key(NamedTuple):
-    """Names one lease or one waiter."""
-
-    kind: str
-    number: int
+# So many hints are few, whatever they are of.
+FEW_HINTS = 64
 
 
 def lease_key(lease: Lease) -> Key:
-    return Key("lease", lease.id)
+    return "lease", lease.id
 
 
 def waiter_key(waiter: Waiter) -> Key:
-    return Key("ticket", waiter.ticket)
+    return "ticket", waiter.ticket
 
 
 class Ledger:
@@ -46,7 +44,9 @@ class Ledger:
         # Invariant, checked at every step: granted - ended is the number of leases.
         self.granted = 0
         self.ended = 0
+        # Of the step at hand: what is to be done, and of that what is written down.
         self.effects: list[ev.Effect] = []
+        self.records: list[ev.Record] = []
         self.journal_works = True
         # Which leases and waiters a holder, connection, caller or request id has. An index, made
         # of nothing that the tables don't say.
@@ -257,6 +257,7 @@ class Ledger:
     # --- answers --------------------------------------------------------------------------------
 
     def persist(self, record: ev.Record) -> None:
+        self.records.append(record)
         self.effects.append(ev.Persist(record))
 
     def refuse(self, caller: Caller, code: str, message: str) -> None:
@@ -269,13 +270,20 @@ class Ledger:
 
     # --- the index and the alarms ---------------------------------------------------------------
 
+    def are_many(self, hints: Sized) -> bool:
+        """Whether these, of which one a lease and a waiter is right, are mostly of what is gone."""
+        most = len(hints) - FEW_HINTS
+        return most > 0 and most > 4 * (self.held + self.waiting)
+
     def _find(self, key: Key) -> Lease | Waiter | None:
-        return self.lease(key.number) if key.kind == "lease" else self.waiter(key.number)
+        kind, number = key
+        return self.lease(number) if kind == "lease" else self.waiter(number)
 
     def _due_at(self, one: Lease | Waiter) -> float:
         if isinstance(one, Lease):
             return one.due_at
-        return min(one.due_at, self.pools[one.claim.pool].order.ages_at(one))
+        ages_at = self.pools[one.claim.pool].order.ages_at(one)
+        return min(one.deadline_at, one.away_until, ages_at)
 
     def _is_due_at(self, key: Key, at: float) -> bool:
         found = self._find(key)
@@ -289,7 +297,7 @@ class Ledger:
             return
         heappush(self._alarms, (due_at, key))
         # Hints of what ended early stay until their time; without this they could pile up.
-        if len(self._alarms) > 64 + 4 * (self.held + self.waiting):
+        if self.are_many(self._alarms):
             self._alarms = [(at, key) for at, key in set(self._alarms) if self._is_due_at(key, at)]
             heapify(self._alarms)
 
@@ -321,5 +329,5 @@ def handles(one: Lease | Waiter) -> list[Hashable]:
         if isinstance(one, Waiter) or one.claim.bound is Bound.CONNECTION:
             found.append(one.caller.connection)
     if isinstance(one, Waiter) and one.lease is not None:
-        found.append(Key("lease", one.lease))
+        found.append(("lease", one.lease))
     return found

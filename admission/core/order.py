@@ -28,6 +28,8 @@ Head = tuple[int, int, int, Group]
 # Who does not go by shares: of which kind (put ahead, aged, yielded), how far ahead, ticket.
 First = tuple[int, int, int]
 
+NO_LINES: dict[int, list[int]] = {}
+
 # Of so many groups that wait for nothing is remembered how far ahead they are.
 IDLE_MAX = 1_000
 
@@ -46,8 +48,10 @@ class Ageing:
 
     def climbs_at(self, waiter: Waiter, times: int) -> float:
         """When this one has climbed so many classes."""
-        of_class_s = {Class.NORMAL: self.normal_s, Class.BATCH: self.batch_s}
-        return waiter.queued_at + times * of_class_s.get(waiter.claim.rank, inf)
+        rank = waiter.claim.rank
+        if rank is Class.CRITICAL:
+            return inf
+        return waiter.queued_at + times * (self.normal_s if rank is Class.NORMAL else self.batch_s)
 
     def climbed(self, waiter: Waiter, now: float) -> int:
         """How many classes above its own it stands by now."""
@@ -65,10 +69,10 @@ class Queue:
         self.waiters: dict[int, Waiter] = {}
         # Of those who have climbed: how many classes.
         self._climbed: dict[int, int] = {}
-        # By the class in which they stand: those who don't go by shares, in order; and of the rest,
-        # tickets by group.
+        # Those who don't go by shares, by the class in which they stand, in order; and of each
+        # group that waits, the tickets of the rest, by the class in which they stand.
         self._first: list[list[First]] = [[] for _ in RANKS]
-        self._lines: list[dict[Group, list[int]]] = [{} for _ in RANKS]
+        self._lines: dict[Group, dict[int, list[int]]] = {}
         # Invariant: one of each group in `_lines`, sorted, but for those in `_touched`, which have
         # none until somebody asks for the order: a grant changes all that a head is made of.
         self._heads: list[list[Head]] = [[] for _ in RANKS]
@@ -90,16 +94,17 @@ class Queue:
         self._waiting[group] = self._waiting.get(group, 0) + 1
         if group not in self._tags:
             self._tags[group] = max(self._started, self._idle_tags.pop(group, 0))
-        self._line_up(waiter)
+            self._lines[group] = {}
+        self._line_up(waiter, group)
 
     def remove(self, waiter: Waiter) -> None:
         group = group_of(waiter.claim)
-        self._step_out(waiter)
+        self._step_out(waiter, group)
         self._climbed.pop(waiter.ticket, None)
         del self.waiters[waiter.ticket]
         self._waiting[group] -= 1
         if not self._waiting[group]:
-            del self._waiting[group]
+            del self._waiting[group], self._lines[group]
             self._note_idle(group, self._tags.pop(group))
         if not self.waiters:
             self._started = 0
@@ -112,18 +117,20 @@ class Queue:
         if waiter.ahead == old.ahead:
             self.waiters[waiter.ticket] = waiter
             return
-        self._step_out(old)
+        group = group_of(waiter.claim)
+        self._step_out(old, group)
         self.waiters[waiter.ticket] = waiter
-        self._line_up(waiter)
+        self._line_up(waiter, group)
 
     def age(self, waiter: Waiter, now: float) -> None:
         """It stands in the class that it has reached by now."""
         climbed = self.ageing.climbed(waiter, now)
         if climbed == self._climbed.get(waiter.ticket, 0):
             return
-        self._step_out(waiter)
+        group = group_of(waiter.claim)
+        self._step_out(waiter, group)
         self._climbed[waiter.ticket] = climbed
-        self._line_up(waiter)
+        self._line_up(waiter, group)
 
     def ages_at(self, waiter: Waiter) -> float:
         """When it is next to be aged; inf where there is no class above it."""
@@ -172,6 +179,17 @@ class Queue:
 
     # --- order ----------------------------------------------------------------------------------
 
+    def first(self) -> Waiter | None:
+        """The first `in_order`, whoever is passed over; None where nobody waits."""
+        if self._touched:
+            self._put_heads()
+        for first, heads in zip(self._first, self._heads, strict=True):
+            if first:
+                return self.waiters[first[0][2]]
+            if heads:
+                return self.waiters[heads[0][2]]
+        return None
+
     def in_order(self, is_passed_over: Callable[[Waiter], bool]) -> Iterator[Waiter]:
         """All who wait; the first few of them are cheap, however many there are.
 
@@ -192,7 +210,7 @@ class Queue:
     def _in_shares(
         self, rank: int, ahead: dict[Group, int], is_passed_over: Callable[[Waiter], bool]
     ) -> Iterator[Waiter]:
-        heads, lines = self._heads[rank], self._lines[rank]
+        heads = self._heads[rank]
         if ahead:
             heads = sorted(_pushed_back(head, ahead.get(head[3], 0)) for head in heads)
         # Those behind a head that was served already, with their places in their lines.
@@ -210,33 +228,31 @@ class Queue:
             if not is_passed_over(waiter):
                 ahead[group] = ahead.get(group, 0) + waiter.claim.weight
                 head = _pushed_back(head, waiter.claim.weight)
-            line = lines[group]
+            line = self._lines[group][rank]
             if place + 1 < len(line):
                 heappush(behind, ((head[0], head[1], line[place + 1], group), place + 1))
 
-    def _line_up(self, waiter: Waiter) -> None:
+    def _line_up(self, waiter: Waiter, group: Group) -> None:
         rank, first = self._place(waiter)
         if first is not None:
             insort(self._first[rank], first)
             return
-        group = group_of(waiter.claim)
-        line = self._lines[rank].setdefault(group, [])
+        line = self._lines[group].setdefault(rank, [])
         if not line or waiter.ticket < line[0]:
             self._touch(group)
         insort(line, waiter.ticket)
 
-    def _step_out(self, waiter: Waiter) -> None:
+    def _step_out(self, waiter: Waiter, group: Group) -> None:
         rank, first = self._place(waiter)
         if first is not None:
             del self._first[rank][bisect_left(self._first[rank], first)]
             return
-        group = group_of(waiter.claim)
-        line = self._lines[rank][group]
+        line = self._lines[group][rank]
         if line[0] == waiter.ticket:
             self._touch(group)
         del line[bisect_left(line, waiter.ticket)]
         if not line:
-            del self._lines[rank][group]
+            del self._lines[group][rank]
 
     def _place(self, waiter: Waiter) -> tuple[int, First | None]:
         """In which class it stands; and where, if it doesn't go by shares."""
@@ -250,18 +266,19 @@ class Queue:
 
     def _touch(self, group: Group) -> None:
         """Something that its heads are made of is about to change."""
-        if group not in self._waiting or group in self._touched:
+        if group in self._touched or (lines := self._lines.get(group)) is None:
             return
-        for heads, lines in zip(self._heads, self._lines, strict=True):
-            if line := lines.get(group):
+        for rank, line in lines.items():
+            if line:
+                heads = self._heads[rank]
                 del heads[bisect_left(heads, self._head(group, line))]
         self._touched.add(group)
 
     def _put_heads(self) -> None:
         for group in self._touched:
-            for heads, lines in zip(self._heads, self._lines, strict=True):
-                if line := lines.get(group):
-                    insort(heads, self._head(group, line))
+            # A group of whom nobody waits any more has no lines.
+            for rank, line in self._lines.get(group, NO_LINES).items():
+                insort(self._heads[rank], self._head(group, line))
         self._touched.clear()
 
     def _head(self, group: Group, line: list[int]) -> Head:

@@ -161,6 +161,10 @@ class Pool:
         had their chance to return.
         """
         kept = self.kept()
+        if kept is NOTHING:
+            first = self.order.first()
+            if first is None or (first.caller and first.claim.weight <= self.capacity):
+                return first  # as it is nearly always
         is_passed_over = self._passes_over(kept)
         for waiter in self.turns(kept):
             if not is_passed_over(waiter):
@@ -192,7 +196,7 @@ class Pool:
 
     def fitting(self) -> Waiter | None:
         """The front waiter, where there is room for it."""
-        if not self.waiters or self.in_use >= self.capacity:
+        if self.in_use >= self.capacity or not self.order.waiters:
             return None
         waiter = self.front()
         return waiter if waiter is not None and self._suits(waiter) else None
@@ -224,9 +228,10 @@ class Pool:
     def grantable(self, now: float) -> Waiter | None:
         """The waiter that is to be granted now, if any."""
         waiter = self.fitting()
-        return waiter if waiter is not None and self._is_time_for(waiter, now) else None
+        return waiter if waiter is not None and self.is_time_for(waiter, now) else None
 
-    def _is_time_for(self, waiter: Waiter, now: float) -> bool:
+    def is_time_for(self, waiter: Waiter, now: float) -> bool:
+        """Whether the level's delay is over, which holds up nobody whom a reservation means."""
         return now >= self.ready_at() or self.is_meant(waiter)
 
     def is_next(self, newcomer: Waiter, now: float) -> bool:
@@ -235,8 +240,8 @@ class Pool:
             return False
         if not self.waiters:
             is_reachable = not self._passes_over(self.kept())(newcomer)
-            return is_reachable and self._suits(newcomer) and self._is_time_for(newcomer, now)
-        if not self._is_time_for(newcomer, now):
+            return is_reachable and self._suits(newcomer) and self.is_time_for(newcomer, now)
+        if not self.is_time_for(newcomer, now):
             return False
         self.add(newcomer)
         is_next = self.fitting() is newcomer

@@ -57,8 +57,8 @@ WHO_IS_SERVED = (
         (
             Edit(
                 "pool.py",
-                "        if not self.waiters or self.in_use >= self.capacity:\n",
-                "        if not self.waiters:\n",
+                "        if self.in_use >= self.capacity or not self.order.waiters:\n",
+                "        if not self.order.waiters:\n",
             ),
             Edit(
                 "pool.py",
@@ -66,6 +66,18 @@ WHO_IS_SERVED = (
                 "self.in_use + waiter.claim.weight > self.spec.capacity_max:\n",
             ),
         ),
+    ),
+    bug(
+        "nobody is woken as the delay between grants ends",
+        "admission.py",
+        "                    self._ready_at = min(self._ready_at, pool.ready_at())\n",
+        "                    pass\n",
+    ),
+    bug(
+        "one that is too large for the level is waited for",
+        "pool.py",
+        "            if first is None or (first.caller and first.claim.weight <= self.capacity):\n",
+        "            if first is None or first.caller:\n",
     ),
     bug(
         "the level's delay between grants is ignored",

@@ -56,8 +56,8 @@ WHO_GOES_FIRST = (
     bug(
         "nobody is woken when a waiter climbs",
         "ledger.py",
-        "        return min(one.due_at, self.pools[one.claim.pool].order.ages_at(one))\n",
-        "        return one.due_at\n",
+        "        return min(one.deadline_at, one.away_until, ages_at)\n",
+        "        return min(one.deadline_at, one.away_until)\n",
     ),
     bug(
         "nobody is woken when a waiter climbs a second time",

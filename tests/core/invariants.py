@@ -225,7 +225,7 @@ class Witness:
         assert core.wakeup() == books.due_next(now)
         if not isinstance(event, ev.Restarted):
             assert books.due_next(now) > now, "something is due and was not done"
-        told = {(key.kind == "lease", key.number) for key in core.alarms.lasting}
+        told = {(kind == "lease", number) for kind, number in core.alarms.lasting}
         assert told == books.rung.told
 
     def _holders(self) -> set[Holder]:

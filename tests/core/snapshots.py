@@ -61,14 +61,17 @@ def fingerprint(world: World) -> object:
     numbers = {"lease": names, "ticket": places}
     aheads = _ranks(one.ahead for one in books.waiters.values())
     alarms = {
-        (at - world.now, key.kind, numbers[key.kind][key.number])
-        for at, key in core.ledger._alarms
-        if key.number in numbers[key.kind]
+        (at - world.now, kind, numbers[kind][number])
+        for at, (kind, number) in core.ledger._alarms
+        if number in numbers[kind]
     }
     rung = {
-        (at - world.now, key.kind, numbers[key.kind][key.number])
-        for at, key in (*core.alarms._due, *((world.now, key) for key in core.alarms.lasting))
-        if key.number in numbers[key.kind]
+        (at - world.now, kind, numbers[kind][number])
+        for at, (kind, number) in (
+            *core.alarms._due,
+            *((world.now, key) for key in core.alarms.lasting),
+        )
+        if number in numbers[kind]
     }
     told = {(names[one], is_out) for one, is_out in world.witness.told.items() if one in names}
     return (
