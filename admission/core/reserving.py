@@ -191,7 +191,8 @@ class Reservations:
         asked = f"{new.units} of {new.pool} can't be reserved{already}"
         if new.is_whole or reserved + new.units > capacity:
             return f"{asked}: at level 3 there are {capacity} in all; reserve fewer"
+        fewer = f"reserve {most - reserved}, or " if most > reserved else ""
         return (
             f"{asked}: of the {capacity} at level 3 one stays for the others; "
-            "reserve fewer, or say that it may be the whole"
+            f'{fewer}say that they may be left with none ("--whole")'
         )

@@ -149,7 +149,7 @@ def test_one_is_left_for_the_others_unless_it_may_be_the_whole() -> None:
     assert no.code == "impossible"
     assert no.message == (
         "2 of agents can't be reserved, beside 1 that are reserved already: of the 3 at level 3 "
-        "one stays for the others; reserve fewer, or say that it may be the whole"
+        'one stays for the others; reserve 1, or say that they may be left with none ("--whole")'
     )
     hand.reservation(hand.reserve(world, 0.0, 2, group="ci", is_whole=True))
     none = hand.refused(hand.reserve(world, 0.0, 1, is_whole=True))
