@@ -19,7 +19,7 @@ from dataclasses import replace
 from math import inf
 from typing import assert_never
 
-from admission.core import by_hand, holding, operating, queueing, restart
+from admission.core import by_hand, filling, holding, operating, queueing, restart
 from admission.core import events as ev
 from admission.core.alarms import Alarms
 from admission.core.governor import Governor
@@ -198,7 +198,7 @@ class Admission:
         if not self.journal_works:
             return
         for pool in self.ledger.pools.values():
-            while pool.order.waiters and (waiter := pool.fitting()):
+            while pool.order.waiters and (waiter := filling.fitting(pool, now)):
                 if not pool.is_time_for(waiter, now):
                     self._ready_at = min(self._ready_at, pool.ready_at())
                     break

@@ -41,10 +41,14 @@ def group_of(claim: Claim) -> Group:
 
 @dataclass(frozen=True, slots=True)
 class Ageing:
-    """For how long one of a class waits before it stands in the next higher one, each time."""
+    """What it does that one has waited: for how long one of a class waits before it stands in the
+    next higher one, each time; and for how long one that asks for more than is free lets smaller
+    ones pass, from when it came.
+    """
 
     normal_s: float = 600.0
     batch_s: float = 1800.0
+    fill_in_s: float = 300.0
 
     def climbs_at(self, waiter: Waiter, times: int) -> float:
         """When this one has climbed so many classes."""
@@ -131,6 +135,10 @@ class Queue:
         self._step_out(waiter, group)
         self._climbed[waiter.ticket] = climbed
         self._line_up(waiter, group)
+
+    def rank_of(self, waiter: Waiter) -> int:
+        """The class in which it stands."""
+        return waiter.claim.rank - self._climbed.get(waiter.ticket, 0)
 
     def ages_at(self, waiter: Waiter) -> float:
         """When it is next to be aged; inf where there is no class above it."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import inf
 
 from admission.core import events as ev
+from admission.core import filling, places
 from admission.core.durations import said
 from admission.core.leases import Caller, Claim, Waiter
 from admission.core.ledger import Ledger
@@ -17,12 +18,12 @@ UNWRITABLE = "the journal can't be written"
 
 def grantable(ledger: Ledger, pool: Pool, now: float) -> Waiter | None:
     """The waiter that is to be granted now, if any."""
-    return pool.grantable(now) if ledger.journal_works else None
+    return filling.grantable(pool, now) if ledger.journal_works else None
 
 
 def why_not(ledger: Ledger, pool: Pool, waiter: Waiter, now: float) -> str:
     """Why this waiter is not granted, in words."""
-    return pool.reason(waiter, now) if ledger.journal_works else UNWRITABLE
+    return places.reason_of(pool, waiter, now) if ledger.journal_works else UNWRITABLE
 
 
 def enqueue(
@@ -48,9 +49,9 @@ def enqueue(
     pool = ledger.pools[claim.pool]
     deadline_at = inf if wait_s is None else now + wait_s
     waiter = Waiter(ledger.last_ticket + 1, claim, caller, now, deadline_at, lease=lease)
-    is_next = ledger.journal_works and pool.is_next(waiter, now)
+    is_next = ledger.journal_works and filling.is_next(pool, waiter, now)
     if wait_s == 0 and not is_next:
-        why = pool.obstacle(waiter, now) if ledger.journal_works else UNWRITABLE
+        why = places.obstacle(pool, waiter, now) if ledger.journal_works else UNWRITABLE
         ledger.refuse(caller, *_no_slot_now(ledger, why))
         return
     if by_s is not None and not is_next and (late := _too_late(ledger, pool, waiter, now, by_s)):
@@ -73,10 +74,10 @@ def _too_late(ledger: Ledger, pool: Pool, newcomer: Waiter, now: float, by_s: fl
     """Why this one, which is not to be granted at once, would start too late; None where the
     estimate does not say so.
     """
-    eta_s = pool.estimate_s(newcomer, now)
+    eta_s = places.estimate_s(pool, newcomer, now)
     if eta_s is None or eta_s <= by_s:
         return None
-    why = pool.obstacle(newcomer, now) if ledger.journal_works else UNWRITABLE
+    why = places.obstacle(pool, newcomer, now) if ledger.journal_works else UNWRITABLE
     return (
         f"it must start within {said(by_s)}, and by the estimate it could in {said(eta_s)}: {why}; "
         "give it longer, or ask later"

@@ -134,7 +134,8 @@ def _core_limits(table: LimitsTable, queue: QueueTable, access: Access) -> Limit
 
 
 def _ageing(table: QueueTable) -> Ageing:
-    return Ageing(table.ageing_normal_s or inf, table.ageing_batch_s or inf)
+    normal_s, batch_s = table.ageing_normal_s or inf, table.ageing_batch_s or inf
+    return Ageing(normal_s, batch_s, table.fill_in_s)
 
 
 def _throttle(table: ThrottleTable, levels: Levels) -> Throttle:

@@ -95,11 +95,13 @@ class PoolTable(Struct, forbid_unknown_fields=True):
 
 class QueueTable(Struct, forbid_unknown_fields=True):
     """`[queue]`: who goes first, and who has waited for so long that it raises an alarm;
-    `core.order` and `core.alarms` explain it. 0, of the ageing: never.
+    `core.order`, `core.filling` and `core.alarms` explain it. 0, of the ageing and the filling in:
+    never.
     """
 
     ageing_normal_s: Annotated[float, Meta(ge=0, le=1e6)] = _AGEING.normal_s
     ageing_batch_s: Annotated[float, Meta(ge=0, le=1e6)] = _AGEING.batch_s
+    fill_in_s: Annotated[float, Meta(ge=0, le=1e6)] = _AGEING.fill_in_s
     alarm_critical_s: Seconds = _LIMITS.alarm_s[0]
     alarm_normal_s: Seconds = _LIMITS.alarm_s[1]
     alarm_batch_s: Seconds = _LIMITS.alarm_s[2]

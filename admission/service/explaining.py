@@ -2,6 +2,7 @@
 
 from admission.core.admission import Admission
 from admission.core.explanation import Source, sources, to_fall
+from admission.core.places import places_of
 from admission.protocol import Frame
 from admission.service.access import OPERATOR, Viewer
 from admission.service.sensors.belonging import Consumer, top
@@ -28,7 +29,7 @@ def explain_map(
         viewer: who asks.
     """
     governor = core.governor
-    places = [place for pool in core.pools.values() for place in pool.places(now)]
+    places = [place for pool in core.pools.values() for place in places_of(pool, now)]
     return {
         **level_map(core.level),
         "reasons": list(governor.reasons),

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from admission.core.leases import Caller, Claim
 from admission.core.limits import Limits
-from admission.core.pool import Place, Pool
+from admission.core.places import Place, places_of
+from admission.core.pool import Pool
 from admission.protocol import Frame, NoSlot
 from admission.service.access import Access
 from admission.service.peers import Peer
@@ -121,7 +122,7 @@ class Places:
     def report(self, pools: Iterable[Pool], lines: dict[int, Line], now: float) -> None:
         told: dict[int, tuple[Caller | None, int, str]] = {}
         for pool in pools:
-            for place in pool.places(now):
+            for place in places_of(pool, now):
                 ticket, caller = place.waiter.ticket, place.waiter.caller
                 told[ticket] = news = (caller, place.position, place.reason)
                 if self._told.get(ticket) != news:

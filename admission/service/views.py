@@ -10,7 +10,7 @@ from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Claim, Holder, Lease, Waiter
 from admission.core.levels import Level
-from admission.core.pool import Place
+from admission.core.places import Place, places_of
 from admission.core.sample import Sample
 from admission.protocol import FRAME_BYTES_MAX, Frame
 from admission.service.access import OPERATOR, Viewer
@@ -152,7 +152,7 @@ def leases_map(
     last_lease, skip = wanted.after
     held = [lease for pool in core.pools.values() for lease in pool.leases.values()]
     held = [lease for lease in held if lease.id > last_lease and wanted.includes(lease)]
-    places = [place for pool in core.pools.values() for place in pool.places(now)]
+    places = [place for pool in core.pools.values() for place in places_of(pool, now)]
     places = [place for place in places if wanted.includes(place.waiter)][skip:]
     held.sort(key=lambda lease: lease.id)
     room = Room(ROWS_BYTES_MAX)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import dropwhile
 
 from admission.core import events as ev
-from admission.core import queueing, restart
+from admission.core import filling, queueing, restart
 from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Caller, Holder, Lease, Waiter
@@ -20,16 +20,16 @@ from admission.service.journal import Journal
 
 def admit_one_more() -> None:
     """Now and then one more is let in than there is room for."""
-    honest = Pool.fitting
+    honest = filling.fitting
 
-    def fitting(self: Pool) -> Waiter | None:
-        found = honest(self)
-        front = self.front() if found is None and self.waiters else None
+    def fitting(pool: Pool, now: float) -> Waiter | None:
+        found = honest(pool, now)
+        front = pool.front() if found is None and pool.waiters else None
         if front is None or front.ticket % 10:
             return found
-        return front if self.in_use + front.claim.weight == self.capacity + 1 else None
+        return front if pool.in_use + front.claim.weight == pool.capacity + 1 else None
 
-    Pool.fitting = fitting  # type: ignore[method-assign]
+    filling.fitting = fitting
 
 
 def lose_a_slot() -> None:

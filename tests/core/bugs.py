@@ -56,14 +56,14 @@ WHO_IS_SERVED = (
         "a grown capacity admits one too many",
         (
             Edit(
-                "pool.py",
-                "        if self.in_use >= self.capacity or not self.order.waiters:\n",
-                "        if not self.order.waiters:\n",
+                "filling.py",
+                "    if pool.in_use >= pool.capacity or not pool.order.waiters:\n",
+                "    if not pool.order.waiters:\n",
             ),
             Edit(
                 "pool.py",
-                "self.in_use + waiter.claim.weight > self.capacity - self._kept(waiter):\n",
-                "self.in_use + waiter.claim.weight > self.spec.capacity_max:\n",
+                "self.in_use + waiter.claim.weight <= self.capacity - self.kept_from(waiter)\n",
+                "self.in_use + waiter.claim.weight <= self.spec.capacity_max\n",
             ),
         ),
     ),
@@ -286,8 +286,8 @@ WHAT_SURVIVES = (
     bug(
         "a lease is granted that nobody could write down",
         "queueing.py",
-        "    return pool.grantable(now) if ledger.journal_works else None\n",
-        "    return pool.grantable(now)\n",
+        "    return filling.grantable(pool, now) if ledger.journal_works else None\n",
+        "    return filling.grantable(pool, now)\n",
     ),
     bug(
         "what could not be written is ended all the same",

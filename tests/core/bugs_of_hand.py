@@ -36,9 +36,8 @@ WHAT_A_HAND_WISHES = (
     bug(
         "who is meant is granted beyond the capacity",
         "pool.py",
-        "        if self.in_use + waiter.claim.weight > self.capacity - self._kept(waiter):\n",
-        "        room = self.capacity - self._kept(waiter) - self.in_use\n"
-        "        if waiter.claim.weight > room + self.is_meant(waiter):\n",
+        "        return self.in_use + waiter.claim.weight <= ",
+        "        return self.in_use + waiter.claim.weight - self.is_meant(waiter) <= ",
     ),
     bug(
         "who is meant keeps the delay like others",
@@ -49,7 +48,7 @@ WHAT_A_HAND_WISHES = (
     bug(
         "what is kept is no promise to the budget",
         "pool.py",
-        "self.leases.values(), self._kept(waiter))",
+        "self.leases.values(), self.kept_from(waiter))",
         "self.leases.values())",
     ),
     bug(

@@ -5,6 +5,7 @@ from typing import Any
 from admission.core import by_hand
 from admission.core import events as ev
 from admission.core.leases import Caller, Waiter
+from admission.core.places import places_of
 from admission.core.reserving import Reservation
 from tests.core.worlds import World
 
@@ -60,5 +61,5 @@ def waiter(world: World, asked: Caller) -> Waiter:
 def told(world: World, now: float, asked: Caller) -> str:
     """Why this one waits, as it is told."""
     one = waiter(world, asked)
-    places = world.core.pools[one.claim.pool].places(now)
+    places = places_of(world.core.pools[one.claim.pool], now)
     return next(place.reason for place in places if place.waiter is one)

@@ -135,6 +135,7 @@ def _waiter(world: World, waiter: Waiter, aheads: dict[int, int]) -> object:
         _until(world, waiter.away_until),
         waiter.keeps_place,
         _climbs_in(world, waiter),
+        max(0.0, waiter.queued_at + world.ageing.fill_in_s - world.now),
         aheads[waiter.ahead],
         _until(world, waiter.queued_at + world.limits.alarm_s[waiter.claim.rank]),
     )

@@ -22,7 +22,7 @@ from admission.core.sample import Sample
 from tests.core.worlds import LAST_LEASE, NEVER, World, spec
 
 SMALLER, CAPACITY, LARGER = (2, 2, 1, 1), (3, 2, 2, 1), (5, 1, 1, 1)
-QUICK, SLOW = Ageing(3.0, 2.0), Ageing(8.0, 20.0)
+QUICK, SLOW = Ageing(3.0, 2.0, fill_in_s=1.0), Ageing(8.0, 20.0, fill_in_s=5.0)
 WHO = st.integers(0, 3)
 WHICH = st.integers(0, 9)
 WAIT_S = st.sampled_from([None, None, None, 0, 0.5, 4.0])

@@ -73,6 +73,10 @@ class Turns:
         self.virtual: dict[str, int] = {}
         self.starts: dict[Group, int] = {}
 
+    def rank(self, now: float, waiter: Waiter) -> int:
+        """The class in which it stands."""
+        return waiter.claim.rank - sum(now >= at for at in self.climbs(waiter))
+
     def climbs(self, waiter: Waiter) -> list[float]:
         """When it climbs: one of class normal once, one of class batch twice."""
         if waiter.claim.rank == Class.NORMAL:
@@ -104,7 +108,7 @@ class Turns:
     ) -> list[Waiter]:
         """One after the other is sought before whom nobody goes, and then its group has more."""
         left = [
-            Standing(one, sum(now >= at for at in self.climbs(one)), shares[group_of(one)])
+            Standing(one, one.claim.rank - self.rank(now, one), shares[group_of(one)])
             for one in waiting
         ]
         line = []

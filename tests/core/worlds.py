@@ -30,8 +30,8 @@ KID, LATER_KID = KIDS = (Holder(201, 1), Holder(202, 1))
 ANN_AGAIN = Holder(101, 2)
 
 
-# Nobody climbs, where that is not what it is about.
-NEVER = Ageing(inf, inf)
+# Nobody climbs, and nobody fills in, where that is not what it is about.
+NEVER = Ageing(inf, inf, fill_in_s=0.0)
 
 # As the environment has it where whichever lease there is, is meant.
 LAST_LEASE = 2**63 - 1
