@@ -4,7 +4,7 @@ import statistics
 from collections import Counter
 
 from scripts.torture.conductor import Conductor, Plan
-from scripts.torture.judge import Violation, asks_of
+from scripts.torture.reading import Violation, asks_of
 from scripts.torture.records import Record
 
 EVIDENCE_SHOWN = 5
