@@ -19,6 +19,7 @@ from admission.core.levels import LEVELS, Levels, PoolSpec
 from admission.core.limits import Limits
 from admission.core.order import Ageing
 from tests.core.books import depends_on
+from tests.core.deaths import Killed, Moments
 from tests.core.invariants import Witness
 
 ANN = Holder(101, 1)
@@ -49,14 +50,6 @@ def spec(name: str, *capacity: int) -> PoolSpec:
     """A pool with this capacity at the four levels, or with one capacity at all of them."""
     first, second, third, last = capacity if len(capacity) == 4 else capacity * 4
     return PoolSpec(name, (first, second, third, last))
-
-
-class Killed(Exception):
-    """The daemon ends between two effects: those that were not carried out never happened."""
-
-
-# Of these nothing is left when the daemon is killed next.
-TRACELESS = (ev.Watch, ev.Unwatch, ev.FindTree, ev.Alarmed, ev.EndGently)
 
 
 class World:
@@ -95,11 +88,7 @@ class World:
         # How many more records the disk takes; and how many more effects the daemon lives for.
         self.disk_room = inf
         self.effects_left: int | None = None
-        # Moments at which the daemon could have been killed, since they were last counted; and at
-        # which of them there was more to be seen from outside than at the one before.
-        self.moments = 0
-        self.traces: list[int] = []
-        self.has_trace = True
+        self.moments = Moments()
         self.step_s = 0.0
         # Whether no objection came out of the last event.
         self.is_sound = True
@@ -139,7 +128,7 @@ class World:
     def _carry_out(self, effects: list[ev.Effect], done: list[ev.Effect]) -> None:
         for index, effect in enumerate(effects):
             self._live_on()
-            self.has_trace |= not isinstance(effect, TRACELESS)
+            self.moments.note(effect)
             match effect:
                 case ev.Persist(record):
                     if not self._append(record) and self._note_unwritten(effects[index:]):
@@ -160,15 +149,8 @@ class World:
             done.append(effect)
         self._live_on()
 
-    def count_moments(self) -> None:
-        """From now on, those of the next move."""
-        self.moments, self.traces, self.has_trace = 0, [], True
-
     def _live_on(self) -> None:
-        if self.has_trace:
-            self.traces.append(self.moments)
-            self.has_trace = False
-        self.moments += 1
+        self.moments.go_by()
         if self.effects_left == 0:
             raise Killed
         if self.effects_left is not None:
