@@ -329,7 +329,7 @@ ACTORS: dict[Actor, int] = {
     take_many: 3,
     think_better_of_it: 5,
     be_impatient: 5,
-    be_on_time: 5,
+    be_on_time: 8,
     hang_up_waiting: 4,
     die_asking: 6,
     stop_in_a_frame: 2,

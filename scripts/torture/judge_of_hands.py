@@ -97,6 +97,7 @@ class Hands:
         for one in by_kind["move"] + by_kind["cancel"]:
             found.by_ask.setdefault(str(one["ask_of"]), []).append(one)
         answered = [one for ones in by_kind.values() for one in ones if one["answered"]]
+        answered += [one for one in records if one["kind"] == "level" and one["after"] is not None]
         answered.sort(key=_after)
         found._answered_at = [_after(one) for one in answered]
         found._sent_at = list(accumulate((at_of(one) for one in answered), max))

@@ -219,7 +219,9 @@ def test_who_had_to_start_by_a_moment_is_not_granted_after_it(story: Hands) -> N
     story.waits(1, 1.0, by_s=1.0)
     story.tell(1, 4.0, 1)
     assert story.kinds() == [], "a daemon that is stopped may have granted this in time"
-    story.look(3.0)
+    story.level(0, 3.0, None)
+    assert story.kinds() == []
+    story.level(0, 3.0, 3.1)
     assert story.kinds() == ["deadline"]
 
 
