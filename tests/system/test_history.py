@@ -40,6 +40,7 @@ def test_a_lease_and_a_level_are_still_known_when_the_daemon_has_ended(stage: St
 
 
 def test_without_utf_8_the_drawing_is_plain(stage: Stage) -> None:
+    stage.look_until(lambda view: view.status["sample"] is not None)
     stage.kill_daemon(signal.SIGTERM)
     shown = stage.run("history", PYTHONIOENCODING="ascii")
     assert shown.returncode == 0, shown.stderr
