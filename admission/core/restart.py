@@ -115,11 +115,13 @@ def _replay(
 
 
 def _replay_level(record: ev.LevelChanged, governor: Governor) -> None:
+    # Another version's journal may know of more levels.
+    level = max(0, min(record.level, len(governor.levels) - 1))
     if record.by_hand_until is None:
         governor.set_auto()
-        governor.resume_at(record.level)
+        governor.resume_at(level)
     else:
-        governor.set_by_hand(record.level, record.by_hand_until, is_off=record.is_off)
+        governor.set_by_hand(level, record.by_hand_until, is_off=record.is_off)
 
 
 def _replay_by_hand(record: by_hand.Record, ledger: Ledger, waiters: dict[int, Waiter]) -> None:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Set
 from dataclasses import replace
 from itertools import dropwhile
 
+from admission.core import by_hand, filling, operating, queueing, restart
 from admission.core import events as ev
-from admission.core import filling, queueing, restart
 from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Caller, Holder, Lease, Waiter
 from admission.core.ledger import Ledger
 from admission.core.pool import Pool
+from admission.service import ending
 from admission.service.journal import Journal
 
 
@@ -132,6 +133,76 @@ def drop_connection_leases() -> None:
     restart._adopt_lease = adopt
 
 
+def give_away_what_is_kept() -> None:
+    """One in three has no regard for reservations."""
+    honest = Pool._kept
+
+    def kept(self: Pool, waiter: Waiter) -> int:
+        return 0 if waiter.ticket % 3 == 0 else honest(self, waiter)
+
+    Pool._kept = kept  # type: ignore[method-assign]
+
+
+def grant_while_paused() -> None:
+    """One in five has no regard for pauses."""
+    honest = Pool._suits
+
+    def suits(self: Pool, waiter: Waiter) -> bool:
+        if waiter.ticket % 5:
+            return honest(self, waiter)
+        paused_until, self.paused_until = self.paused_until, None
+        found = honest(self, waiter)
+        self.paused_until = paused_until
+        return found
+
+    Pool._suits = suits  # type: ignore[method-assign]
+
+
+def forget_what_hands_wished() -> None:
+    """Reservations and pauses do not outlive the daemon."""
+    honest = restart._replay_by_hand
+
+    def replay(record: by_hand.Record, ledger: Ledger, waiters: dict[int, Waiter]) -> None:
+        if not isinstance(record, by_hand.Reserved | by_hand.Paused):
+            honest(record, ledger, waiters)
+
+    restart._replay_by_hand = replay
+
+
+def put_nobody_ahead() -> None:
+    """It says that the waiter was moved, and leaves it where it is."""
+
+    def move(ledger: Ledger, event: by_hand.Move) -> None:
+        found = ledger.waiter(event.ticket) is not None
+        ledger.effects.append(ev.Done(event.caller, found=found))
+
+    operating._move = move
+
+
+def take_nobody_out() -> None:
+    """It says that the ticket was cancelled, and the waiter waits on."""
+    honest = Admission._cancel
+
+    def cancel(self: Admission, now: float, event: ev.Cancel) -> None:
+        if event.ticket is None:
+            honest(self, now, event)
+        else:
+            found = self.ledger.waiter(event.ticket) is not None
+            self.ledger.effects.append(ev.Done(event.caller, found=found))
+
+    Admission._cancel = cancel  # type: ignore[method-assign]
+
+
+def forget_deadlines() -> None:
+    """Who must start by a moment waits on when it has passed."""
+    queueing.shorter = lambda one_s, other_s: one_s
+
+
+def ask_nobody_to_end() -> None:
+    """Whoever holds for too long and wished to be told is not."""
+    ending._ask = lambda holder, uid: None
+
+
 PLANTS: dict[str, Callable[[], None]] = {
     "over-admission": admit_one_more,
     "lost-slot": lose_a_slot,
@@ -141,6 +212,13 @@ PLANTS: dict[str, Callable[[], None]] = {
     "twice": grant_twice,
     "fence": reuse_numbers,
     "lost-lease": drop_connection_leases,
+    "reservation": give_away_what_is_kept,
+    "pause": grant_while_paused,
+    "lost-wish": forget_what_hands_wished,
+    "move": put_nobody_ahead,
+    "cancel": take_nobody_out,
+    "deadline": forget_deadlines,
+    "end": ask_nobody_to_end,
 }
 
 

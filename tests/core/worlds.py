@@ -19,6 +19,7 @@ from admission.core.levels import LEVELS, Levels, PoolSpec
 from admission.core.limits import Limits
 from admission.core.order import Ageing
 from tests.core.books import depends_on
+from tests.core.deaths import Killed, Moments
 from tests.core.invariants import Witness
 
 ANN = Holder(101, 1)
@@ -49,10 +50,6 @@ def spec(name: str, *capacity: int) -> PoolSpec:
     """A pool with this capacity at the four levels, or with one capacity at all of them."""
     first, second, third, last = capacity if len(capacity) == 4 else capacity * 4
     return PoolSpec(name, (first, second, third, last))
-
-
-class Killed(Exception):
-    """The daemon ends between two effects: those that were not carried out never happened."""
 
 
 class World:
@@ -91,6 +88,7 @@ class World:
         # How many more records the disk takes; and how many more effects the daemon lives for.
         self.disk_room = inf
         self.effects_left: int | None = None
+        self.moments = Moments()
         self.step_s = 0.0
         # Whether no objection came out of the last event.
         self.is_sound = True
@@ -130,6 +128,7 @@ class World:
     def _carry_out(self, effects: list[ev.Effect], done: list[ev.Effect]) -> None:
         for index, effect in enumerate(effects):
             self._live_on()
+            self.moments.note(effect)
             match effect:
                 case ev.Persist(record):
                     if not self._append(record) and self._note_unwritten(effects[index:]):
@@ -151,6 +150,7 @@ class World:
         self._live_on()
 
     def _live_on(self) -> None:
+        self.moments.go_by()
         if self.effects_left == 0:
             raise Killed
         if self.effects_left is not None:

@@ -19,7 +19,8 @@ from tests.system.stage import now_s
 LIMIT_S = 50.0
 MIB = 1024 * 1024
 BALLAST_BYTES = 400 * MIB
-SPIN = "while True: pass"
+# Whoever else works on this machine goes before it: it is the CPU that is to be busy.
+SPIN = "import os; os.nice(19)\nwhile True: pass"
 # Takes memory for real, says so, and keeps it until its standard input is closed.
 HOLD = """
 import sys
@@ -61,28 +62,23 @@ def triggers() -> Iterator[Triggers]:
 
 
 @pytest.mark.trio
-async def test_a_burst_of_spinning_processes_wakes_whoever_waits(triggers: Triggers) -> None:
+async def test_a_burst_of_spinning_processes_wakes_whoever_waits_but_not_all_the_time(
+    triggers: Triggers,
+) -> None:
     """Within two windows of 2 s and what a busy machine adds; the promise is 3 s.
 
     What woke it is told by reading: a wake alone says nothing, and the first may be spurious.
     """
     sensors = Sensors()
     sensors.read_fast(0.0)
-    with spinning(4 * (os.cpu_count() or 1)), trio.fail_after(LIMIT_S):
-        stall_pct = 0.0
-        while stall_pct < 20:
-            await triggers.wait()
-            stall_pct = sensors.read_fast(0.0).cpu_stall_pct or 0.0
-
-
-@pytest.mark.trio
-async def test_triggers_wake_again_and_again_but_not_all_the_time(triggers: Triggers) -> None:
     wakes = 0
     begun_at = now_s()
     with spinning(4 * (os.cpu_count() or 1)), trio.fail_after(LIMIT_S):
-        while wakes < 3:
+        stall_pct = 0.0
+        while stall_pct < 20 or wakes < 3:
             await triggers.wait()
             wakes += 1
+            stall_pct = max(stall_pct, sensors.read_fast(0.0).cpu_stall_pct or 0.0)
     # One may be spurious, right after the start; the kernel tells of the others once in 2 s.
     assert now_s() - begun_at > 2.0
 
@@ -109,8 +105,8 @@ def test_memory_that_is_really_taken_shows_in_the_reading_and_goes_again() -> No
     expected_pct = 100 * BALLAST_BYTES / before.memory_total_bytes
     with ballast(BALLAST_BYTES):
         during = sensors.read_fast(1.0)
-    after = until_below(sensors, before.memory_used_pct + expected_pct / 2)
     assert during.memory_used_pct is not None
+    after = until_below(sensors, during.memory_used_pct - expected_pct / 2)
     # Others live on this machine too, so half of it either way.
     assert during.memory_used_pct - before.memory_used_pct > expected_pct / 2
     assert after < during.memory_used_pct
