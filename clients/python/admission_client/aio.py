@@ -25,7 +25,13 @@ from admission.protocol import (
     socket_path,
 )
 from admission_client.autostart import start_daemon
-from admission_client.blocking import ANSWER_TIMEOUT_S, FAREWELL_S, READ_BYTES, RECONNECT_S
+from admission_client.blocking import (
+    ANSWER_TIMEOUT_S,
+    FAREWELL_S,
+    READ_BYTES,
+    RECONNECT_S,
+    deadline,
+)
 from admission_client.dialogue import (
     TRIES_BEFORE_START,
     Dialogue,
@@ -110,9 +116,11 @@ class Client:
         """
         once = {"request": os.urandom(REQUEST_BYTES), **fields}
         give_up_at = None if wait_s is None else time.monotonic() + wait_s
+        left_by = deadline(fields)
         try:
             while True:
                 try:
+                    once |= left_by()
                     return await self._ask_for_lease("acquire", once, give_up_at, on_queued)
                 except Disconnected:
                     await self._reconnect(RECONNECT_S)
