@@ -46,8 +46,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from admission_client.aio_leasing import lease
     from admission_client.aio_monitor import ResourceMonitor
+    from admission_client.aio_operating import Operator
 
-__all__ = ["Client", "ResourceMonitor", "lease"]
+__all__ = ["Client", "Operator", "ResourceMonitor", "lease"]
 
 
 class Client:
@@ -330,6 +331,10 @@ def __getattr__(name: str) -> object:
         from admission_client.aio_monitor import ResourceMonitor
 
         return ResourceMonitor
+    if name == "Operator":
+        from admission_client.aio_operating import Operator
+
+        return Operator
     if name == "lease":
         from admission_client.aio_leasing import lease
 

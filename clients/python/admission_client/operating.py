@@ -94,11 +94,11 @@ class Operator(Client):
 
     def leases(self, pool: str | None = None) -> list[Frame]:
         """Who holds what, as rows of the daemon's answer."""
-        return self._all({} if pool is None else {"pool": pool})["leases"]
+        return self._all(given(pool=pool))["leases"]
 
     def queue(self, pool: str | None = None) -> list[Frame]:
         """Who waits, in order within each pool, as rows of the daemon's answer."""
-        return self._all({} if pool is None else {"pool": pool})["waiting"]
+        return self._all(given(pool=pool))["waiting"]
 
     def move(self, ticket: int, to: str = "front") -> bool:
         """Has a waiter stand at the `front` or the `back` of its class; False: no such ticket."""
@@ -123,11 +123,11 @@ class Operator(Client):
 
     def pause(self, pool: str | None = None, for_s: float | None = None) -> None:
         """Has nothing granted in a pool, or in all; for so long, or until `unpause`."""
-        self.ask("pause", _given(pool=pool, for_s=for_s))
+        self.ask("pause", given(pool=pool, for_s=for_s))
 
     def unpause(self, pool: str | None = None) -> bool:
         """Has leases granted again; False where nothing was paused."""
-        return bool(self.ask("unpause", _given(pool=pool)).get("found"))
+        return bool(self.ask("unpause", given(pool=pool)).get("found"))
 
     def reserve(
         self,
@@ -138,15 +138,16 @@ class Operator(Client):
         class_: str | None = None,
         group: str = "",
         from_s: float = 0.0,
-        whole: bool = False,
+        is_whole: bool = False,
     ) -> int:
         """Keeps units free for a class, a group or both, and gives the reservation's number.
 
         Raises:
             BadRequest: so much can't be reserved, or for nobody in particular.
         """
-        asked = {"units": units, "for_s": for_s, "pool": pool, "from_s": from_s, "whole": whole}
-        return _number(self.ask("reserve", {**asked, "class": class_, "group": group}))
+        asked = {"units": units, "for_s": for_s, "pool": pool, "from_s": from_s}
+        asked |= {"whole": is_whole, "class": class_, "group": group}
+        return whole(self.ask("reserve", asked), "reservation")
 
     def unreserve(self, reservation: int) -> bool:
         """Ends a reservation; False where there is none of this number."""
@@ -236,9 +237,6 @@ class Operator(Client):
                 again_s = on_left(None)
 
 
-def _given(**fields: object) -> Frame:
+def given(**fields: object) -> Frame:
+    """These fields, less those that are None."""
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _number(reply: Frame) -> int:
-    return whole(reply, "reservation")
