@@ -54,6 +54,7 @@ CLIENT_FILE_MAY = {
     "aio_keeping.py": {"anyio"},
     "aio_leasing.py": {"anyio"},
     "aio_monitor.py": {"anyio"},
+    "aio_operating.py": {"anyio"},
     "autopilot.py": {"trio"},
     # `admission simulate` runs the rules themselves, with a configuration, on a history.
     "chores.py": {

@@ -142,7 +142,7 @@ class Waiter:
     While its connection is away there is no `caller`, and at `away_until` it is dropped.
     `keeps_place`: others wait for its return, as it was the daemon that went away and not the
     client. `lease`: it asks for the units of a yielded lease again. `ahead`: a hand has put it
-    ahead of its class; the larger goes earlier.
+    ahead of its class, or below 0 behind it; the larger goes earlier.
     """
 
     ticket: int

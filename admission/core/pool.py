@@ -95,7 +95,7 @@ class Pool:
             self._listing.remove(waiter.ticket)
 
     def update(self, waiter: Waiter) -> None:
-        """The same ticket with another caller or deadline, or put ahead by a hand."""
+        """The same ticket with another caller or deadline, or moved by a hand."""
         self._listing = None
         self.order.update(waiter)
 

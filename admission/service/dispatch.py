@@ -144,8 +144,8 @@ def _by_hand(line: Line, caller: Caller, request: rq.Request) -> by_hand.ByHand 
             return by_hand.Pause(caller, pool, for_s)
         case rq.UnpauseRequest(pool=pool):
             return by_hand.Unpause(caller, pool)
-        case rq.MoveRequest(ticket=ticket):
-            return by_hand.Move(caller, ticket)
+        case rq.MoveRequest(ticket=ticket, to=end):
+            return by_hand.Move(caller, ticket, is_back=end == "back")
         case _:
             return None
 

@@ -153,6 +153,7 @@ class UnpauseRequest(Request):
 class MoveRequest(Request):
     op = "move"
     ticket: Number
+    to: Literal["front", "back"] = "front"
 
 
 class ExplainRequest(Request):

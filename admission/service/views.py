@@ -159,7 +159,9 @@ def leases_map(
     row = wanted.viewer.row
     held_rows = (row(lease.claim, held_map(lease, now, stopped_s)) for lease in held)
     leases = list(takewhile(room.takes, held_rows))
-    waiting_rows = (row(place.waiter.claim, waiting_map(place, now)) for place in places)
+    waiting_rows = (
+        row(place.waiter.claim, waiting_map(place, now, _climbed(core, place))) for place in places
+    )
     waiting = list(takewhile(room.takes, waiting_rows))
     answer: Frame = {"leases": leases, "waiting": waiting}
     if len(leases) < len(held) or len(waiting) < len(places):
@@ -189,9 +191,20 @@ def pids_of(holders: tuple[Holder, ...]) -> list[int]:
     return [one.pid for one in holders[:LEFT_SHOWN_MAX]]
 
 
-def waiting_map(place: Place, now: float) -> Frame:
-    waited_s = round(now - place.waiter.queued_at, 3)
-    return {**place_map(place), **claim_map(place.waiter), "waiting_s": waited_s}
+def waiting_map(place: Place, now: float, climbed: int = 0) -> Frame:
+    """`moved`: to where in its class a hand has moved it; `climbed`: by age, so many classes."""
+    waiter = place.waiter
+    return {
+        **place_map(place),
+        **claim_map(waiter),
+        "waiting_s": round(now - waiter.queued_at, 3),
+        "moved": ("back", "", "front")[(waiter.ahead > 0) - (waiter.ahead < 0) + 1],
+        "climbed": climbed,
+    }
+
+
+def _climbed(core: Admission, place: Place) -> int:
+    return core.pools[place.waiter.claim.pool].order.climbed(place.waiter)
 
 
 def status_map(core: Admission, now: float) -> Frame:

@@ -135,17 +135,17 @@ def drop_connection_leases() -> None:
 
 def give_away_what_is_kept() -> None:
     """One in three has no regard for reservations."""
-    honest = Pool._kept
+    honest = Pool.kept_from
 
     def kept(self: Pool, waiter: Waiter) -> int:
         return 0 if waiter.ticket % 3 == 0 else honest(self, waiter)
 
-    Pool._kept = kept  # type: ignore[method-assign]
+    Pool.kept_from = kept  # type: ignore[method-assign]
 
 
 def grant_while_paused() -> None:
     """One in five has no regard for pauses."""
-    honest = Pool._suits
+    honest = Pool.suits
 
     def suits(self: Pool, waiter: Waiter) -> bool:
         if waiter.ticket % 5:
@@ -155,7 +155,7 @@ def grant_while_paused() -> None:
         self.paused_until = paused_until
         return found
 
-    Pool._suits = suits  # type: ignore[method-assign]
+    Pool.suits = suits  # type: ignore[method-assign]
 
 
 def forget_what_hands_wished() -> None:

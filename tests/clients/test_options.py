@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from admission_client.durations import parse_duration
+from admission_client.durations import parse_duration, parse_when
 from admission_client.hold import ACQUIRE, RUN
 from admission_client.options import (
     CLASSES,
@@ -48,6 +48,7 @@ RIGHT_VALUES = {
     parse_descriptor: st.sampled_from(["0", "3"]),
     parse_nested: st.sampled_from(NESTED),
     parse_style: st.sampled_from(JOBSERVER_STYLES),
+    parse_when: st.sampled_from(["20m", "0"]),
     str: st.sampled_from(["", "agents", "a b", "naïve = 日本", "x=y"]),
 }
 ANY_VALUES = st.sampled_from(["", "0", "-1", "-", "--", "soon", "--json", "a b", "9" * 30])

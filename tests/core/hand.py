@@ -46,10 +46,14 @@ def unpause(world: World, now: float, pool: str | None = None) -> ev.Answer:
     return world.answer(caller)
 
 
-def put_ahead(world: World, now: float, ticket: int) -> ev.Answer:
+def put_ahead(world: World, now: float, ticket: int, *, is_back: bool = False) -> ev.Answer:
     caller = world.caller(0)
-    world.feed(now, by_hand.Move(caller, ticket))
+    world.feed(now, by_hand.Move(caller, ticket, is_back))
     return world.answer(caller)
+
+
+def put_back(world: World, now: float, ticket: int) -> ev.Answer:
+    return put_ahead(world, now, ticket, is_back=True)
 
 
 def waiter(world: World, asked: Caller) -> Waiter:

@@ -270,6 +270,12 @@ def put_ahead(world: World, asks: Asks) -> Moves:
         yield Move(f"{waiter.claim.task} is put ahead", say, (event, 9))
 
 
+def put_back(world: World, asks: Asks) -> Moves:
+    for waiter in list(world.witness.books.waiters.values()):
+        event = by_hand.Move(Caller(9, OTHER), waiter.ticket, is_back=True)
+        yield Move(f"{waiter.claim.task} is put back", say, (event, 9))
+
+
 def cancel_ticket(world: World, asks: Asks) -> Moves:
     for waiter in list(world.witness.books.waiters.values()):
         event = ev.Cancel(Caller(9, OTHER), ticket=waiter.ticket)

@@ -140,7 +140,9 @@ def _lease(world: World, lease: Lease) -> object:
 
 
 def _ranks(numbers: Iterable[int]) -> dict[int, int]:
-    return {number: index for index, number in enumerate(sorted({*numbers}))}
+    """Of what a hand has moved: the order, and on which side of those whom it has not."""
+    ordered = sorted({0, *numbers})
+    return {number: index - ordered.index(0) for index, number in enumerate(ordered)}
 
 
 def _hand(

@@ -44,7 +44,8 @@ class Standing:
         return 3 if self.waiter.lease is None else 2
 
     def goes_before(self, other: "Standing") -> bool:
-        """The class first, then whom a hand put ahead, then who climbed there, then who yielded.
+        """The class first, then whom a hand put ahead, then who climbed there, then who yielded;
+        and last whom a hand put back.
 
         Of the rest who has less out, then who has had less. At last who came first.
         """

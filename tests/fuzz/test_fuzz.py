@@ -195,7 +195,7 @@ def test_a_core_that_forgets_who_it_granted_is_found(monkeypatch: pytest.MonkeyP
 
 
 def test_a_pause_that_holds_nobody_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pool, "_suits", lambda self, waiter: self.objection(waiter) is None)
+    monkeypatch.setattr(Pool, "suits", lambda self, waiter: self.objection(waiter) is None)
     dice = Random(1)
     stories = [dice.randbytes(200) for _ in range(200)]
     with pytest.raises(AssertionError):

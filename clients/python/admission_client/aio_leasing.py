@@ -53,6 +53,9 @@ async def lease(
     class_: str = "normal",
     group: str = "",
     ttl: float | None = None,
+    by: float | None = None,
+    max_hold: float | None = None,
+    end_after_max: bool = False,
     bound: str = "process",
     nested: str = "share",
     socket: str | None = None,
@@ -77,6 +80,9 @@ async def lease(
         bound=bound,
         parent=parent_lease(),
         nested=nested,
+        by_s=by,
+        max_hold_s=max_hold,
+        end_after_max=end_after_max,
     )
     is_kept = on_lost is not None or cancel_on_lost or bound == "connection"
     async with Client(socket, autostart=True) as client:

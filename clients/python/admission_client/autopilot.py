@@ -22,11 +22,20 @@ from typing import TextIO
 
 import trio
 
-from admission.protocol import Frame, Unreachable, socket_path, throttle_disabled_by
+from admission.protocol import Frame, NoSlot, Unreachable, socket_path, throttle_disabled_by
 from admission_client import aio
 from admission_client.granted import Lease, Params, mapping, words_of
 from admission_client.hold import NOT_EXECUTABLE
-from admission_client.options import QUIET, SOCKET, Option, WrongUsage, parse, parse_count
+from admission_client.options import (
+    LIMITS,
+    QUIET,
+    SOCKET,
+    Option,
+    WrongUsage,
+    check_limits,
+    parse,
+    parse_count,
+)
 from admission_client.screen import Screen
 from admission_client.tasks import Task, read_tasks
 
@@ -47,18 +56,21 @@ def autopilot(words: list[str]) -> int:
             Option("--agents", "agents", "how many at a time, at most (5)", "N", parse_count),
             Option("--results", "results", "append a line of JSON for each task here", "FILE"),
             Option("--logs", "logs", "where the tasks' output goes", "FOLDER"),
+            *LIMITS,
             QUIET,
             SOCKET,
         ),
         "autopilot [options] [TASKS]",
         "Works through the tasks in the file TASKS, or on standard input: a shell command a line,\n"
-        "or a line of JSON with task, command, cwd, env, weight. Each waits for a slot.\n\n"
+        "or a line of JSON with task, command, cwd, env, weight, by, max_hold, end_after_max.\n"
+        "Each waits for a slot.\n\n"
         "  admission autopilot --agents 3 tasks.txt\n"
         "  printf 'make lint\\nmake test\\n' | admission autopilot",
     )
     if len(options.words) > 1:
         raise WrongUsage(f'autopilot: "{options.words[1]}" is one word too many')
-    tasks = _read(options.words[0] if options.words else "-")
+    check_limits("autopilot", options)
+    tasks = [one.within(options) for one in _read(options.words[0] if options.words else "-")]
     logs = _log_folder(options.logs)
     screen = Screen(len(tasks), quiet=options.quiet)
     with _appending(options.results) as results:
@@ -215,6 +227,10 @@ class Autopilot:
     async def _carry_out(self, task: Task) -> None:
         log = self._logs / f"{task.number:03}-{_file_name(task.name)}.log"
         begun_at = time.monotonic()
+        if task.by_at <= begun_at:
+            log.write_text("admission autopilot: its turn came after it was to start\n")
+            self._end(Outcome(task, NoSlot.exit_status, None, 0.0, 0.0, log))
+            return
         try:
             process, pipe = await self._start(task, log)
         except OSError as problem:  # its folder is not there, or no process can be had
@@ -250,6 +266,7 @@ class Autopilot:
         command = [sys.executable, "-P", "-m", "admission_client.cli", "run", "--quiet"]
         command += [f"--lease-fd={speaking}", f"--task={task.name}", f"--weight={task.weight}"]
         command += [f"--group=autopilot-{os.getpid()}", f"--socket={self._socket}"]
+        command += task.limits(time.monotonic())
         try:
             with log.open("wb") as output:
                 # A session of its own: Ctrl-C in the terminal is for us, and we decide what

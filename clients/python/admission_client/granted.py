@@ -126,10 +126,14 @@ def claim_fields(
     pid: int | None = None,
     parent: int | None = None,
     nested: str = "share",
+    by_s: float | None = None,
+    max_hold_s: float | None = None,
+    end_after_max: bool = False,
 ) -> Frame:
     """The fields of an `acquire`; docs/design.md, "On the socket", says what they mean."""
     fields: Frame = {"pool": pool, "weight": weight, "task": task, "class": class_}
     fields |= {"group": group, "bound": bound, "ttl_s": ttl_s, "pid": pid, "parent": parent}
+    fields |= {"by_s": by_s, "max_hold_s": max_hold_s, "end_after_max": end_after_max or None}
     if nested != "share":
         fields["nested"] = nested
     return {name: value for name, value in fields.items() if value is not None}

@@ -20,6 +20,7 @@ from admission_client.options import (
     SOCKET,
     Option,
     Options,
+    check_limits,
     parse,
     parse_count,
     parse_descriptor,
@@ -110,6 +111,7 @@ def run(words: list[str]) -> int:
     if not options.words:
         print("admission run: name a command: admission run -- make test", file=sys.stderr)
         return 2
+    check_limits("run", options)
     program = _find(options.words[0])
     if isinstance(program, int):
         return program
@@ -155,6 +157,9 @@ def _fields(options: Options, pid: int | None, parent: int | None) -> Frame:
         pid=pid,
         parent=parent,
         nested=options.nested,
+        by_s=options.by_s,
+        max_hold_s=options.max_hold_s,
+        end_after_max=options.end_after_max,
     )
 
 
@@ -229,6 +234,7 @@ def acquire(words: list[str]) -> int:
         '  admission release "$lease"',
     )
     take_no_words("acquire", options)
+    check_limits("acquire", options)
     # Another process is not necessarily one that runs under our lease.
     parent = parent_lease() if options.pid is None else None
     lease = _acquire(options, _fields(options, options.pid or os.getppid(), parent))

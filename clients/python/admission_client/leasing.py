@@ -140,6 +140,10 @@ class lease:
         class_: `critical`, `normal` or `batch`.
         group: whatever should share fairly.
         ttl: ends by itself after so many seconds unless renewed.
+        by: it must have been granted within so many seconds. Where the daemon's estimate says that
+            it could not be, NoSlot is raised at once; otherwise when they have passed.
+        max_hold: held for longer than so many seconds, it raises an alarm; it does not end.
+        end_after_max: then its holder, this process, is asked to end, too (SIGTERM).
         bound: what ends it: `process`, `tree` (this process and all that it started), or
             `connection`: this client's, however it comes to be closed.
         nested: inside an admitted process, `share` its lease, or take a `new` one; which is
@@ -166,6 +170,9 @@ class lease:
         class_: str = "normal",
         group: str = "",
         ttl: float | None = None,
+        by: float | None = None,
+        max_hold: float | None = None,
+        end_after_max: bool = False,
         bound: str = "process",
         nested: str = "share",
         socket: str | None = None,
@@ -181,6 +188,9 @@ class lease:
             bound=bound,
             parent=parent_lease(),
             nested=nested,
+            by_s=by,
+            max_hold_s=max_hold,
+            end_after_max=end_after_max,
         )
         self._wait_s = wait
         self._on_lost = on_lost

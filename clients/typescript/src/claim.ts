@@ -23,6 +23,15 @@ export interface AcquireOptions extends WaitOptions {
   /** Ends by itself after so many milliseconds unless renewed. */
   ttlMs?: number | undefined;
   /**
+   * It must have been granted within so many milliseconds: NoSlot at once where the daemon's
+   * estimate says that it could not be, and otherwise when they have passed.
+   */
+  byMs?: number | undefined;
+  /** Held for longer than so many milliseconds, it raises an alarm; it does not end. */
+  maxHoldMs?: number | undefined;
+  /** Then the process that it is for is asked to end, too (SIGTERM). */
+  endAfterMax?: boolean | undefined;
+  /**
    * `process`: ends when this process does; neither a lost connection nor a restart of the daemon
    * takes it away. `connection`: ends when the client is closed, too. `process`.
    */
@@ -66,10 +75,17 @@ export function claimFields(options: AcquireOptions): Frame {
     class: options.class ?? "normal",
     group,
     bound,
-    ttl_s: options.ttlMs === undefined ? undefined : milliseconds(options.ttlMs, "ttlMs") / 1000,
+    ttl_s: secondsOf(options.ttlMs, "ttlMs"),
+    max_hold_s: secondsOf(options.maxHoldMs, "maxHoldMs"),
+    end_after_max: options.endAfterMax === true ? true : undefined,
     pid: options.pid,
     parent: options.parent ?? enclosingLease(),
   };
+}
+
+/** @throws BadRequest - it is no number of milliseconds. */
+export function secondsOf(value: number | undefined, name: string): number | undefined {
+  return value === undefined ? undefined : milliseconds(value, name) / 1000;
 }
 
 /** @throws BadRequest - it is no number of milliseconds. */

@@ -171,7 +171,7 @@ export class Client {
     const onEvent = (event: Frame) => {
       if (event["event"] === "queued") onQueued?.(placeOf(event));
     };
-    const wait = { waitMs: options.waitMs, signal };
+    const wait = { waitMs: options.waitMs, byMs: options.byMs, signal };
     let isSent = false;
     const onSend = () => {
       isSent = true;
