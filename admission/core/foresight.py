@@ -30,11 +30,19 @@ class Foresight:
             act. `off`: nothing is foreseen.
         horizon_s: how far ahead the trend looks.
         window_s: of how much of the past.
+        warnings_min: so many of the trend's warnings must have been judged before it acts.
+        right_min: and such a share of the last ones have been right.
     """
 
     on: Literal["auto", "shadow", "off"] = "auto"
     horizon_s: float = 60.0
     window_s: float = 60.0
+    warnings_min: int = 10
+    right_min: float = 0.7
+
+    def is_proven(self, record: Record) -> bool:
+        """Whether a trend with this record may act."""
+        return record.is_proven(self.warnings_min, self.right_min)
 
 
 @value
@@ -105,7 +113,8 @@ class Forecasts:
             if look.local_h is not None:
                 profile.take(look.local_h, pct)
             if self.foresight.on == "auto":
-                legs += _trend_leg(what, trend, bounds[what])
+                if self.foresight.is_proven(trend.warnings.record):
+                    legs += _trend_leg(what, trend, bounds[what])
                 if look.local_h is not None and pct is not None:
                     legs += _profile_leg(what, profile, floor(look.local_h), pct, bounds[what])
         self.legs = tuple(legs)
@@ -126,7 +135,7 @@ def level_at(pct: float, bounds_pct: tuple[float, ...]) -> int:
 
 def _trend_leg(what: str, trend: Trend, bounds_pct: tuple[float, ...]) -> Iterator[Leg]:
     forecast, record = trend.forecast, trend.warnings.record
-    if forecast is None or not forecast.reaches or not record.is_proven:
+    if forecast is None or not forecast.reaches:
         return
     bound, in_s = forecast.reaches[-1]
     reason = (

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from admission.core.forecast import Trend
-from admission.core.foresight import MEMORY, Forecasts, right
+from admission.core.foresight import MEMORY, Forecasts, Foresight, right
 from admission.core.profile import ERROR_SHARE_MAX, HOURS, JUDGED_H, JUDGED_MIN, Profile
-from admission.core.skill import RIGHT_MIN, WARNINGS_MIN, Record
+from admission.core.skill import Record
 
 IN_SHADOW = "in shadow, as configured"
 
@@ -43,10 +43,11 @@ def outlooks(forecasts: Forecasts) -> list[Outlook]:
     """All forecasts, those of memory first; none where nothing is foreseen."""
     if forecasts.foresight.on == "off":
         return []
-    may_act = forecasts.foresight.on == "auto"
+    foresight = forecasts.foresight
+    may_act = foresight.on == "auto"
     found = []
     for what, trend in forecasts.trends.items():
-        found.append(_of_trend(what, trend, may_act=may_act))
+        found.append(_of_trend(what, trend, foresight))
         found.append(_of_profile(what, forecasts.profiles[what], may_act=may_act))
     return found
 
@@ -69,8 +70,9 @@ def line(forecasts: Forecasts) -> str:
     return f"{ahead}; in shadow" + ("" if forecasts.foresight.on == "auto" else ", as configured")
 
 
-def _of_trend(what: str, trend: Trend, *, may_act: bool) -> Outlook:
+def _of_trend(what: str, trend: Trend, foresight: Foresight) -> Outlook:
     forecast, record = trend.forecast, trend.warnings.record
+    may_act = foresight.on == "auto"
     return Outlook(
         what,
         "trend",
@@ -78,20 +80,21 @@ def _of_trend(what: str, trend: Trend, *, may_act: bool) -> Outlook:
         None if forecast is None else forecast.low_pct,
         None if forecast is None else forecast.high_pct,
         trend.horizon_s,
-        may_act and record.is_proven,
-        _why_trend(record) if may_act else IN_SHADOW,
+        may_act and foresight.is_proven(record),
+        _why_trend(record, foresight) if may_act else IN_SHADOW,
         trend.errors.mae,
         trend.errors.persistence_mae,
         record,
     )
 
 
-def _why_trend(record: Record) -> str:
-    if record.judged < WARNINGS_MIN:
-        return f"{record.judged} of its warnings were judged so far, {WARNINGS_MIN} are wanted"
-    if record.is_proven:
+def _why_trend(record: Record, foresight: Foresight) -> str:
+    if record.judged < foresight.warnings_min:
+        judged = f"{record.judged} of its warnings were judged so far"
+        return f"{judged}, {foresight.warnings_min} are wanted"
+    if foresight.is_proven(record) and record.lead_s is not None:
         return f"its warnings were {right(record)}, {record.lead_s:.0f} s ahead"
-    return f"its warnings were {right(record)}, {RIGHT_MIN:.0%} are wanted"
+    return f"its warnings were {right(record)}, {foresight.right_min:.0%} are wanted"
 
 
 def _of_profile(what: str, profile: Profile, *, may_act: bool) -> Outlook:

@@ -12,8 +12,8 @@ foresees nothing.
 from collections import deque
 from dataclasses import dataclass
 from math import floor
-from statistics import fmean
 
+from admission.core.skill import mean
 from admission.core.values import value
 
 HOURS = 168
@@ -44,7 +44,7 @@ class Hour:
 def hour_of(number: int, minutes_pct: list[float]) -> Hour:
     """The hour of these means of its minutes, of which there is at least one."""
     ordered = sorted(minutes_pct)
-    return Hour(number, fmean(ordered), ordered[int(0.9 * (len(ordered) - 1))])
+    return Hour(number, mean(ordered), ordered[int(0.9 * (len(ordered) - 1))])
 
 
 @dataclass(slots=True)
@@ -145,8 +145,8 @@ class Profile:
             return None
         return Standing(
             hours=len(judged),
-            mae=fmean(error for _, error, _ in judged),
-            persistence_mae=fmean(error for _, _, error in judged),
+            mae=mean(error for _, error, _ in judged),
+            persistence_mae=mean(error for _, _, error in judged),
             spread_pct=sorted(error for _, error, _ in judged)[int(0.6 * (len(judged) - 1))],
             weeks=self.weeks,
         )

@@ -7,16 +7,21 @@ early enough for somebody to act on it.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
-from statistics import fmean, median
 
 ERRORS_MAX = 200
-# Warnings that are remembered, and how many must have been judged before they say anything.
-WARNINGS_MAX, WARNINGS_MIN = 20, 10
-RIGHT_MIN = 0.7
+# Warnings that are remembered.
+WARNINGS_MAX = 20
 # Less than the time between two looks helps nobody.
 LEAD_MIN_S = 5.0
+
+
+def mean(values: Iterable[float]) -> float:
+    """Of one value at least. Without `statistics`, which the daemon would import for this alone."""
+    found = list(values)
+    return sum(found) / len(found)
 
 
 class Errors:
@@ -38,12 +43,12 @@ class Errors:
     @property
     def mae(self) -> float | None:
         """The mean absolute error; None before the first."""
-        return fmean(map(abs, self._errors)) if self._errors else None
+        return mean(map(abs, self._errors)) if self._errors else None
 
     @property
     def persistence_mae(self) -> float | None:
         """Likewise of a forecast that all stays as it is."""
-        return fmean(map(abs, self._steps)) if self._steps else None
+        return mean(map(abs, self._steps)) if self._steps else None
 
     def quantile(self, share: float) -> float:
         """So large a share of the errors was below this; 0 before the first.
@@ -78,10 +83,9 @@ class Record:
     def judged(self) -> int:
         return self.hits + self.false_alarms
 
-    @property
-    def is_proven(self) -> bool:
-        """Whether a warning may be acted on."""
-        return self.judged >= WARNINGS_MIN and self.hits >= RIGHT_MIN * self.judged
+    def is_proven(self, judged_min: int, right_min: float) -> bool:
+        """Whether a warning may be acted on: enough were judged, and this share of them right."""
+        return self.judged >= judged_min and self.hits >= right_min * self.judged
 
 
 class Warnings:
@@ -109,7 +113,7 @@ class Warnings:
             false_alarms=len(self._leads_s) - len(leads_s),
             misses=sum(not warned for warned in self._was_warned),
             reached=len(self._was_warned),
-            lead_s=median(leads_s) if leads_s else None,
+            lead_s=sorted(leads_s)[len(leads_s) // 2] if leads_s else None,
         )
 
     def forget(self) -> None:
