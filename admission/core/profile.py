@@ -104,6 +104,9 @@ class Profile:
         self._last: Hour | None = None
         # Number, error, and error of persistence, of the hours that were foreseen.
         self._errors: deque[tuple[int, float, float]] = deque(maxlen=JUDGED_H)
+        # As of the last hour; worked out anew when somebody asks after another one has ended.
+        self._standing: Standing | None = None
+        self._is_stale = False
         # Of the hour that is under way: its number, first and last instant, and minutes.
         self._number: int | None = None
         self._seen_h = (0.0, 0.0)
@@ -129,6 +132,7 @@ class Profile:
         self.usual.clear()
         self._errors.clear()
         self._last = self.foreseen = None
+        self._is_stale = True
         for hour in hours:
             if hour.number != self._number:
                 self._learn(hour)
@@ -137,6 +141,11 @@ class Profile:
 
     def standing(self) -> Standing | None:
         """How it has done in the last two weeks; None where nothing was foreseen in them."""
+        if self._is_stale:
+            self._standing, self._is_stale = self._judgement(), False
+        return self._standing
+
+    def _judgement(self) -> Standing | None:
         if self._last is None:
             return None
         now = self._last.number
@@ -187,6 +196,7 @@ class Profile:
         else:
             before.take(hour)
         self._last = hour
+        self._is_stale = True
 
     def _judge(self, hour: Hour) -> None:
         foreseen = self.foreseen

@@ -95,14 +95,14 @@ class Warnings:
     it is, the level is up anyway, and neither a warning of it nor reaching it again counts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = WARNINGS_MAX) -> None:
         # By bound: when it was warned of, and by when it was to be reached.
         self._open: dict[float, tuple[float, float]] = {}
         # By bound: when a reading was last not calmly below it.
         self._up: dict[float, float] = {}
         # The lead of each, -inf where it was a false alarm.
-        self._leads_s: deque[float] = deque(maxlen=WARNINGS_MAX)
-        self._was_warned: deque[bool] = deque(maxlen=WARNINGS_MAX)
+        self._leads_s: deque[float] = deque(maxlen=most)
+        self._was_warned: deque[bool] = deque(maxlen=most)
         self._is_first = True
 
     @property
