@@ -2,7 +2,8 @@
 
 The line says what the figure will be at the horizon, and when it reaches the next bound. How far
 that is to be believed is learnt from how far such forecasts were off: a bound counts as foreseen
-only where the forecast reaches it even less what four of five errors were better than.
+only where the forecast reaches it even less what the height that was reached by the horizon fell
+short of it in one of five cases.
 """
 
 from collections import deque
@@ -43,6 +44,16 @@ class Forecast:
     reaches: tuple[tuple[float, float], ...] = ()
 
 
+@dataclass(slots=True)
+class _Due:
+    """A forecast that waits for its time, and the most that was read until then."""
+
+    at: float
+    foreseen_pct: float
+    was_pct: float
+    most_pct: float
+
+
 class Trend:
     """The forecasts of one figure, and how they have done."""
 
@@ -52,10 +63,10 @@ class Trend:
         self.errors = Errors()
         self.warnings = Warnings()
         self.forecast: Forecast | None = None
-        self._rising = Errors()
+        # Of those that foresaw a rise, beside the most that was read until they were due.
+        self._heights = Errors()
         self._points: deque[tuple[float, float]] = deque(maxlen=POINTS_MAX)
-        # When it is due, what it says, and what the reading was.
-        self._due: deque[tuple[float, float, float]] = deque(maxlen=DUE_MAX)
+        self._due: deque[_Due] = deque(maxlen=DUE_MAX)
 
     def forget(self) -> None:
         """What was seen says nothing of what comes. How the forecasts have done stays."""
@@ -90,13 +101,16 @@ class Trend:
         self.forecast = None if per_s is None else self._ahead(at, pct, per_s, bounds_pct)
 
     def _judge(self, at: float, pct: float) -> None:
-        while self._due and self._due[0][0] <= at:
-            due_at, foreseen_pct, was_pct = self._due.popleft()
-            if at - due_at > self.horizon_s / 2:
+        for one in self._due:
+            if at <= one.at:
+                one.most_pct = max(one.most_pct, pct)
+        while self._due and self._due[0].at <= at:
+            one = self._due.popleft()
+            if at - one.at > self.horizon_s / 2:
                 continue  # nobody looked when it was due
-            self.errors.note(foreseen_pct, was_pct, pct)
-            if foreseen_pct >= was_pct + RISE_MIN_PCT:
-                self._rising.note(foreseen_pct, was_pct, pct)
+            self.errors.note(one.foreseen_pct, one.was_pct, pct)
+            if one.foreseen_pct >= one.was_pct + RISE_MIN_PCT:
+                self._heights.note(one.foreseen_pct, one.was_pct, one.most_pct)
 
     def _add(self, at: float, pct: float) -> None:
         if not self._points or at - self._points[-1][0] >= self.window_s / POINTS_MAX:
@@ -120,14 +134,15 @@ class Trend:
         self, at: float, pct: float, per_s: float, bounds_pct: tuple[float, ...]
     ) -> Forecast:
         value_pct = min(max(pct + per_s * self.horizon_s, 0.0), 100.0)
-        if not self._due or at - (self._due[-1][0] - self.horizon_s) >= self.horizon_s / DUE_MAX:
-            self._due.append((at + self.horizon_s, value_pct, pct))
-        errors = self._rising if value_pct >= pct + RISE_MIN_PCT else self.errors
+        horizon_s, errors = self.horizon_s, self.errors
+        if not self._due or at - (self._due[-1].at - horizon_s) >= horizon_s / DUE_MAX:
+            self._due.append(_Due(at + horizon_s, value_pct, pct, pct))
         low_pct, high_pct = value_pct + errors.quantile(LOW), value_pct + errors.quantile(HIGH)
+        height_pct = value_pct + min(self._heights.quantile(LOW), 0.0)
         ahead = [
             (bound, (bound - pct) / per_s)
             for bound in bounds_pct
-            if pct < bound <= low_pct and per_s > 0
+            if pct < bound <= height_pct and per_s > 0
         ]
         reaches = [one for one in ahead if self.warnings.warn(at, one[0], self.horizon_s)]
         return Forecast(value_pct, low_pct, high_pct, per_s, self.horizon_s, tuple(reaches))
