@@ -71,23 +71,27 @@ class Forecasts:
 
     def __init__(self, foresight: Foresight) -> None:
         self.foresight = foresight
-        self.profiles = {MEMORY: Profile(), CPU: Profile()}
+        # Both are empty as long as nothing is to be foreseen.
+        self.trends: dict[str, Trend] = {}
+        self.profiles: dict[str, Profile] = {}
         self.legs: tuple[Leg, ...] = ()
-        self._begin()
+        if foresight.on != "off":
+            self._begin()
 
     def _begin(self) -> None:
         horizon_s, window_s = self.foresight.horizon_s, self.foresight.window_s
         self.trends = {what: Trend(horizon_s, window_s) for what in (MEMORY, CPU)}
+        self.profiles = self.profiles or {what: Profile() for what in (MEMORY, CPU)}
 
     def adopt(self, foresight: Foresight) -> None:
         """Goes by other settings. A trend with another horizon must prove itself anew."""
         before, self.foresight = self.foresight, foresight
-        if (before.horizon_s, before.window_s) != (foresight.horizon_s, foresight.window_s):
-            self._begin()
         if foresight.on != "auto":
             self.legs = ()
         if foresight.on == "off":
-            self.forget()
+            self.trends = {}
+        elif not self.trends or _ahead(before) != _ahead(foresight):
+            self._begin()
 
     def forget(self) -> None:
         """The machine slept: what was under way can't be judged. The scores stay."""
@@ -96,7 +100,10 @@ class Forecasts:
             trend.forget()
 
     def remember(self, event: Remembered) -> None:
-        """Learns what is usual from what an earlier daemon saw."""
+        """Learns what is usual from what an earlier daemon saw; also where nothing is foreseen as
+        yet, as it is not told a second time.
+        """
+        self.profiles = self.profiles or {what: Profile() for what in (MEMORY, CPU)}
         self.profiles[MEMORY].remember(event.memory)
         self.profiles[CPU].remember(event.cpu)
 
@@ -118,6 +125,10 @@ class Forecasts:
                 if look.local_h is not None and pct is not None:
                     legs += _profile_leg(what, profile, floor(look.local_h), pct, bounds[what])
         self.legs = tuple(legs)
+
+
+def _ahead(foresight: Foresight) -> tuple[float, float]:
+    return foresight.horizon_s, foresight.window_s
 
 
 def bounds_of(levels: Levels) -> dict[str, tuple[float, ...]]:

@@ -111,6 +111,18 @@ def test_off_nothing_is_foreseen() -> None:
     assert (outlooks(governor.forecasts), line(governor.forecasts)) == ([], "off")
 
 
+def test_what_was_switched_off_begins_anew_and_remembers_what_is_usual() -> None:
+    governor = governor_of(Foresight(on="off"))
+    governor.forecasts.remember(Remembered(rhythm(3)))
+    governor.adopt(replace(governor.throttle, foresight=Foresight()))
+    assert of(governor, "memory", "profile").is_on
+    teach(governor)
+    assert of(governor, "memory", "trend").is_on
+    governor.adopt(replace(governor.throttle, foresight=Foresight(on="off")))
+    governor.adopt(replace(governor.throttle, foresight=Foresight()))
+    assert not of(governor, "memory", "trend").is_on
+
+
 def test_what_rose_by_a_forecast_falls_with_the_usual_patience() -> None:
     governor = governor_of(EAGER)
     rise(governor)
