@@ -45,6 +45,9 @@ class Foresight:
         return record.is_proven(self.warnings_min, self.right_min)
 
 
+OFF = Foresight(on="off")
+
+
 @value
 class Remembered:
     """What an earlier daemon saw, by the hour, oldest first."""

@@ -5,7 +5,7 @@ import json
 import sys
 from dataclasses import replace
 
-from admission.core.foresight import Foresight
+from admission.core.foresight import OFF, Foresight
 from admission.core.governor import Throttle
 from admission.core.growth import Growth
 from admission.simulation.day import SHAPES
@@ -23,7 +23,7 @@ OURS = (
     ours("table, every 2 s", TABLE, sample_s=2),
     ours("table, without the budget", replace(TABLE, budget=replace(TABLE.budget, is_on=False))),
     ours("table, CPU as it reads", replace(TABLE, patience=PLAIN_CPU)),
-    ours("table, no forecast", replace(TABLE, foresight=Foresight(on="off"))),
+    ours("table, no forecast", replace(TABLE, foresight=OFF)),
     ours("table, unproven forecast", replace(TABLE, foresight=UNPROVEN)),
     ours("table, yielding", TABLE, yields=True),
     ours("budget, at most 5", Throttle(policy="budget")),
