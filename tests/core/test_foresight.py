@@ -149,7 +149,10 @@ def test_a_machine_that_slept_foresees_nothing_until_it_has_looked_again() -> No
     governor.wake(1000.0)
     governor.take(Sample(1000.0, 69.0, 10.0))
     assert governor.forecasts.legs == ()
-    assert of(governor, "memory", "trend").value_pct is None
+    found = of(governor, "memory", "trend")
+    assert found.value_pct is None
+    assert found.record is not None
+    assert found.record.judged == 0, "what was warned of may have come while nobody looked"
 
 
 def test_another_horizon_must_prove_itself_and_the_profile_stays() -> None:
