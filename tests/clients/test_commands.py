@@ -165,7 +165,8 @@ def test_status_says_the_level_why_and_how_full_the_pools_are(daemon: Daemon, ca
         assert re.fullmatch(r"level 0 \(normal\) for .*: .*", shown[0])
         assert shown[1] == 'set by hand until changed; "admission level auto" gives it back'
         assert re.fullmatch(r"memory \d+ %, CPU (\d+ %|unknown) \(.* ago\)", shown[2])
-        table = lines_of("\n".join(shown[4:]))
+        assert shown[3].startswith("forecast: memory")
+        table = lines_of("\n".join(shown[5:]))
         assert table[0] == ["POOL", "CAPACITY", "IN USE", "WAITING"]
         assert ["one", "1", "1", "0"] in table
         assert ["agents", "5", "0", "0"] in table
