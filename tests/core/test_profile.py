@@ -185,3 +185,22 @@ def test_whatever_the_clock_says_what_is_foreseen_can_be(
         if profile.foreseen is not None:
             assert 0 <= profile.foreseen.mean_pct <= 100
             assert 0 <= profile.foreseen.p90_pct <= 100
+
+
+@given(st.lists(st.tuples(st.integers(1, 200), st.integers(0, 100)), max_size=40))
+def test_what_is_usual_is_the_mean_of_all_that_was_seen_by_its_age(
+    story: list[tuple[int, int]],
+) -> None:
+    """Worked out once more from the whole past, hour by hour of the week."""
+    past: list[Hour] = []
+    number = 0
+    for hours_on, pct in story:
+        number += hours_on if hours_on < 150 else HOURS
+        past.append(Hour(number, float(pct), float(pct)))
+    profile = profile_of(past)
+    for place in {hour.number % HOURS for hour in past}:
+        seen = [hour for hour in past if hour.number % HOURS == place]
+        weights = [0.5 ** ((seen[-1].number - hour.number) / (3 * HOURS)) for hour in seen]
+        total = sum(w * hour.mean_pct for w, hour in zip(weights, seen, strict=True))
+        assert profile.usual[place].mean_pct == pytest.approx(total / sum(weights))
+        assert profile.usual[place].weight == pytest.approx(sum(weights))

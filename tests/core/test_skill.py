@@ -127,3 +127,73 @@ def test_whatever_comes_what_is_kept_is_bounded_and_adds_up(
         assert record.judged <= min(warned, WARNINGS_MAX)
         assert record.misses <= record.reached <= WARNINGS_MAX
         assert record.reached - record.misses <= record.hits or record.judged == WARNINGS_MAX
+
+
+# --- the same once more, by looking through the whole story each time -----------------------------
+
+Story = list[tuple[float, float, bool]]
+
+
+def is_up(story: Story, now: int, bound: float) -> bool:
+    """Whether the level is up for this bound after reading `now`."""
+    for reached in range(now + 1):
+        if story[reached][1] < bound:
+            continue
+        disturbed_at, stayed = story[reached][0], True
+        for at, pct, _ in story[reached : now + 1]:
+            if pct >= bound - MARGIN_PCT:
+                disturbed_at = at
+            stayed = stayed and at - disturbed_at < DWELL_S
+        if stayed:
+            return True
+    return False
+
+
+def leads_of(story: Story, bound: float) -> list[float | None]:
+    """Of each warning that was judged, in order: how early it came; None for a false alarm."""
+    leads: list[float | None] = []
+    opened_at: float | None = None
+    for now, (at, pct, is_warned) in enumerate(story):
+        if opened_at is not None:
+            lead_s = at - opened_at
+            if pct >= bound:
+                leads.append(lead_s if LEAD_MIN_S <= lead_s <= 60.0 else None)
+                opened_at = None
+            elif lead_s >= 60.0:
+                leads.append(None)
+                opened_at = None
+        if is_warned and opened_at is None and not is_up(story, now, bound):
+            opened_at = at
+    return leads
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([2.0, 10.0, 60.0, 100.0]),
+            st.sampled_from([50.0, 69.0, 75.0, 85.0]),
+            st.booleans(),
+        ),
+        max_size=25,
+    )
+)
+def test_each_warning_is_judged_as_the_whole_story_says(
+    steps: list[tuple[float, float, bool]],
+) -> None:
+    warnings, story, now = Warnings(), Story(), 0.0
+    for wait_s, pct, is_warned in steps:
+        now += wait_s
+        story.append((now, pct, is_warned))
+        warnings.judge(now, pct, (80.0,), MARGIN_PCT, DWELL_S)
+        if is_warned:
+            assert warnings.warn(now, 80.0, 60.0) != is_up(story, len(story) - 1, 80.0)
+    leads = leads_of(story, 80.0)
+    record = warnings.record
+    assert record.judged == len(leads)
+    assert record.hits == sum(lead is not None for lead in leads)
+    reached = [
+        number
+        for number in range(1, len(story))
+        if story[number][1] >= 80.0 and not is_up(story, number - 1, 80.0)
+    ]
+    assert record.reached == len(reached)

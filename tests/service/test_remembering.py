@@ -79,6 +79,12 @@ async def test_a_daemon_that_starts_is_told_what_the_last_one_saw(tmp_path: Path
     assert 2 <= len(told[0].memory) <= 4
 
 
+def test_a_time_that_no_clock_can_show_ends_no_thread(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    fill(path, 1e17, 2)
+    assert history_at(path, BEGIN).remembered(20.0) is None
+
+
 def test_without_a_history_or_with_a_damaged_one_there_is_nothing_to_tell(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
     assert history_at(path, BEGIN).remembered(20.0) is None

@@ -253,7 +253,8 @@ class History:
         """What the file says of each hour, before it is written; None where it says nothing."""
         try:
             return remembered(self.path, cpu_unstalled_pct) if self.path.exists() else None
-        except sqlite3.Error as problem:  # who writes it sees what is to be done about it
+        # A damaged file may hold any number as its time. Who writes it sees what is to be done.
+        except Exception as problem:  # noqa: BLE001
             log.info("the history %s tells nothing of the past: %s", self.path, problem)
             return None
 
