@@ -22,6 +22,7 @@ from typing import assert_never
 from admission.core import by_hand, filling, holding, operating, queueing, restart
 from admission.core import events as ev
 from admission.core.alarms import Alarms
+from admission.core.foresight import Remembered
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Caller, Holder, Lease, Reason, Waiter
 from admission.core.ledger import Ledger
@@ -30,7 +31,6 @@ from admission.core.limits import Limits, refusal_of
 from admission.core.nesting import deadlock, enclosing_lease
 from admission.core.order import Ageing
 from admission.core.pool import Pool
-from admission.core.sample import Sample
 from admission.core.steering import BUDGETED, STEERING, configure, steer
 
 
@@ -142,7 +142,9 @@ class Admission:
             ):
                 operating.do(self.ledger, now, event)
             case ev.Sampled():
-                self._sampled(event.sample)
+                self._sampled(event)
+            case Remembered():
+                self.governor.forecasts.remember(event)
             case ev.Woke():
                 self.governor.wake(now)
             case ev.SetLevel():
@@ -178,9 +180,9 @@ class Admission:
             self.governor.set_auto()
             self._adopt_level()  # the event is judged by the level in force, not by the last one
 
-    def _sampled(self, sample: Sample) -> None:
+    def _sampled(self, event: ev.Sampled) -> None:
         agents = self.pools.get(BUDGETED)
-        self.governor.take(sample, agents.in_use if agents else 0)
+        self.governor.take(event.sample, agents.in_use if agents else 0, event.local_h)
 
     def _adopt_level(self) -> None:
         """Lets the pools go by what the governor says now, and tells of another level."""

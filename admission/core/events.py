@@ -9,6 +9,7 @@ from math import inf
 
 from admission.core.alarm import Alarm
 from admission.core.by_hand import ByHand, Moved, Paused, Reserved, Unpaused, Unreserved
+from admission.core.foresight import Remembered
 from admission.core.governor import Throttle
 from admission.core.leases import Caller, Claim, Holder, Lease, Reason, Waiter
 from admission.core.levels import PoolSpec
@@ -122,6 +123,7 @@ class TimePassed:
 @value
 class Sampled:
     sample: Sample
+    local_h: float | None = None
 
 
 @value
@@ -185,6 +187,7 @@ Event = (
     | TreeFound
     | TimePassed
     | Sampled
+    | Remembered
     | SetLevel
     | ByHand
     | Woke

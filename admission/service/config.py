@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import structs
 
 from admission.core.budget import Budget
+from admission.core.foresight import Foresight
 from admission.core.governor import Patience, Throttle
 from admission.core.growth import Growth
 from admission.core.legs import Legs
@@ -20,6 +21,7 @@ from admission.service.access import Access, access_for
 from admission.service.config_file import (
     MIB,
     BudgetTable,
+    ForecastTable,
     LevelTable,
     LimitsTable,
     QueueTable,
@@ -110,7 +112,7 @@ def parse(text: str, path: str) -> Config:
     access = access_for(file.access.group, f"{path}, [access]")
     levels = _levels_by_thresholds(_levels(throttle.levels, path), throttle, path)
     return Config(
-        throttle=_throttle(throttle, levels),
+        throttle=replace(_throttle(throttle, levels), foresight=_foresight(file.forecast, path)),
         pools=_pools(file.pools, levels, path),
         core_limits=_core_limits(limits, file.queue, access),
         ageing=_ageing(file.queue),
@@ -162,6 +164,14 @@ def _throttle(table: ThrottleTable, levels: Levels) -> Throttle:
         growth=Growth(agents_max=table.agents_max),
         policy=table.policy,
     )
+
+
+def _foresight(table: ForecastTable, path: str) -> Foresight:
+    if table.on is True:
+        raise BadConfiguration(
+            f'{path}, [forecast]: on is true, and no forecast acts unproven; write "auto"'
+        )
+    return Foresight(table.on or "off", table.horizon_s, table.window_s)
 
 
 def _budget(table: BudgetTable) -> Budget:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from admission.core.budget import Budget
+from admission.core.foresight import Foresight
 from admission.core.governor import Patience
 from admission.core.legs import Legs
 from admission.core.limits import Limits
@@ -15,7 +16,7 @@ from admission.protocol import BadConfiguration
 
 # The defaults are the core's own, and stand nowhere else.
 _BUDGET, _PATIENCE, _LEGS, _AGEING = Budget(), Patience(), Legs(), Ageing()
-_LIMITS = Limits()
+_LIMITS, _FORESIGHT = Limits(), Foresight()
 MIB = 1 << 20
 
 Percent = Annotated[float, Meta(gt=0, le=1000)]
@@ -107,6 +108,14 @@ class QueueTable(Struct, forbid_unknown_fields=True):
     alarm_batch_s: Seconds = _LIMITS.alarm_s[2]
 
 
+class ForecastTable(Struct, forbid_unknown_fields=True):
+    """`[forecast]`; `core.foresight` explains it. `on`: false for nothing at all."""
+
+    on: Literal["auto", "shadow"] | bool = "auto"
+    horizon_s: Annotated[float, Meta(ge=5, le=600)] = _FORESIGHT.horizon_s
+    window_s: Annotated[float, Meta(ge=5, le=600)] = _FORESIGHT.window_s
+
+
 class LimitsTable(Struct, forbid_unknown_fields=True):
     connections: Positive = 1024
     waiters: Positive = 10_000
@@ -144,6 +153,7 @@ class File(Struct, forbid_unknown_fields=True):
     pools: dict[str, object] = {}
     agents: dict[str, AgentTable] = {}
     queue: QueueTable = msgspec.field(default_factory=QueueTable)
+    forecast: ForecastTable = msgspec.field(default_factory=ForecastTable)
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     access: AccessTable = msgspec.field(default_factory=AccessTable)
 
@@ -213,6 +223,7 @@ def _known_keys(at: str) -> list[str]:
         (r"\.pools\..*", PoolTable),
         (r"\.agents\[.*\]", AgentTable),
         (r"\.queue", QueueTable),
+        (r"\.forecast", ForecastTable),
         (r"\.limits", LimitsTable),
         (r"\.access", AccessTable),
     ]

@@ -25,6 +25,7 @@ from admission.service.following import Following
 from admission.service.history.recorder import History
 from admission.service.holders import Exit, exit_of
 from admission.service.journal import Journal
+from admission.service.local_hours import local_hours_now
 from admission.service.metrics import metrics_map
 from admission.service.queue_views import alarm_map, hand_map
 from admission.service.sampler import Sampler
@@ -304,7 +305,8 @@ class Daemon:
             self._vigil.begin(nursery)
             self._following.begin(nursery, self.core, self.feed)
             if self._history is not None:
-                await nursery.start(self._history.run)
+                unstalled_pct = self.config.throttle.patience.cpu_unstalled_pct
+                await nursery.start(self._history.run, self.feed, unstalled_pct)
             self.feed(ev.Restarted(tuple(records), living))
             self._is_taking_over = False
             if not self._rewrite_journal():
@@ -362,7 +364,7 @@ class Daemon:
     def _pass_on(self, sample: Sample) -> None:
         """A sample came: it goes to the core, to those who watch, and on record."""
         now = self.clock()
-        self.feed(ev.Sampled(sample))
+        self.feed(ev.Sampled(sample, local_hours_now()))
         self.stopped.note(self.sensors.looks[0], self.core.ledger.holders())
         self._following.note(self.sensors.looks[0])
         self.sensors.is_close = self._following.has_trees

@@ -10,6 +10,7 @@ from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Claim, Holder, Lease, Waiter
 from admission.core.levels import Level
+from admission.core.outlook import line
 from admission.core.places import Place, places_of
 from admission.core.sample import Sample
 from admission.protocol import FRAME_BYTES_MAX, Frame
@@ -221,6 +222,7 @@ def status_map(core: Admission, now: float) -> Frame:
         "overcommitted": {name: pool.overcommitted for name, pool in pools.items()},
         "sample": None if governor.sample is None else sample_map(governor.sample, now),
         "reasons": list(governor.reasons),
+        "forecast": line(governor.forecasts),
         "granted": ledger.granted,
         "ended": ledger.ended,
         "held": ledger.held,

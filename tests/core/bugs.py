@@ -4,6 +4,7 @@
 `before` stands exactly once in its file. A new rule in the core comes with a bug here.
 """
 
+from tests.core.bugs_of_forecasts import WHAT_IS_FORESEEN
 from tests.core.bugs_of_hand import WHAT_A_HAND_WISHES
 from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
 from tests.core.bugs_of_order import WHO_GOES_FIRST
@@ -362,4 +363,5 @@ BUGS: tuple[Bug, ...] = (
     *WHAT_A_HOLDER_LEAVES,
     *WHAT_MEMORY_ALLOWS,
     *WHAT_A_HAND_WISHES,
+    *WHAT_IS_FORESEEN,
 )

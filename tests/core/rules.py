@@ -11,6 +11,7 @@ from typing import assert_never
 
 from admission.core import by_hand
 from admission.core import events as ev
+from admission.core.foresight import Remembered
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason, State, Waiter
 from tests.core import books_of_hand
 from tests.core.books import Books, Chain, depends_on, is_of, is_out
@@ -50,7 +51,7 @@ def follow(books: Books, now: float, event: ev.Event) -> None:
     books.note_level()
 
 
-def _befall(
+def _befall(  # noqa: C901 -- one line a case
     books: Books,
     now: float,
     event: ev.ConnectionClosed
@@ -58,6 +59,7 @@ def _befall(
     | ev.TreeFound
     | ev.TimePassed
     | ev.Sampled
+    | Remembered
     | ev.Woke
     | ev.Configured
     | ev.JournalWorks
@@ -70,8 +72,10 @@ def _befall(
             _bury(books, {holder})
         case ev.TreeFound():
             _follow_tree(books, event)
-        case ev.Sampled(sample):
-            books.governor.take(sample, books.out("agents"))
+        case ev.Sampled(sample, local_h):
+            books.governor.take(sample, books.out("agents"), local_h)
+        case Remembered():
+            books.governor.forecasts.remember(event)
         case ev.Woke():
             books.governor.wake(now)
         case ev.Configured():

@@ -13,6 +13,7 @@ from math import inf
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.budget import Budget
+from admission.core.foresight import OFF
 from admission.core.governor import Governor, Patience, Throttle
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason
 from admission.core.levels import LEVELS, Levels, PoolSpec
@@ -68,7 +69,7 @@ class World:
         self.specs = specs or (agents(1),)
         self.limits = limits or Limits(alarm_s=NO_ALARMS)
         self.levels = levels
-        self.throttle = Throttle(levels, patience or Patience(), budget or Budget())
+        self.throttle = Throttle(levels, patience or Patience(), budget or Budget(), foresight=OFF)
         self.core = self._fresh_core()
         self.witness = Witness(self.core)
         self.now = 0.0

@@ -19,9 +19,11 @@ from pathlib import Path
 import trio
 
 from admission.core import events as ev
+from admission.core.foresight import Remembered
 from admission.core.leases import Lease
 from admission.core.sample import Sample
 from admission.service.history import store as sql
+from admission.service.history.remembering import remembered
 from admission.service.history.schema import SAMPLE_COLUMNS, Damaged, set_aside
 from admission.service.history.store import Row, Store
 from admission.service.history.thinning import Keep
@@ -209,13 +211,24 @@ class History:
             )
         return found
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keeps the thread until cancelled; then waits a moment for its last batch."""
+    async def run(
+        self,
+        remember: Callable[[Remembered], None] | None = None,
+        cpu_unstalled_pct: float = 0.0,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Keeps the thread until cancelled; then waits a moment for its last batch.
+
+        `remember` is told, on the event loop, what the history says of each hour.
+        """
         done = trio.Event()
         token = trio.lowlevel.current_trio_token()
 
         def work() -> None:
             try:
+                if remember is not None and (found := self.remembered(cpu_unstalled_pct)):
+                    with suppress(trio.RunFinishedError):
+                        token.run_sync_soon(remember, found)
                 self.work()
             finally:
                 with suppress(trio.RunFinishedError):  # it took too long; nobody waits any more
@@ -235,6 +248,15 @@ class History:
         self._is_over.set()
         self._is_full.set()
         self._has_rows.set()
+
+    def remembered(self, cpu_unstalled_pct: float) -> Remembered | None:
+        """What the file says of each hour, before it is written; None where it says nothing."""
+        try:
+            return remembered(self.path, cpu_unstalled_pct) if self.path.exists() else None
+        # A damaged file may hold any number as its time. Who writes it sees what is to be done.
+        except Exception as problem:  # noqa: BLE001
+            log.info("the history %s tells nothing of the past: %s", self.path, problem)
+            return None
 
     # --- rows -----------------------------------------------------------------------------------
 

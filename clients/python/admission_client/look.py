@@ -163,6 +163,8 @@ def _status_text(found: Frame) -> str:
         lines.append(f'set by hand {until}; "admission level auto" gives it back')
     if found.get("sample") is not None:
         lines.append(_sample_text(mapping(found, "sample")))
+        if isinstance(forecast := found.get("forecast"), str):  # an older daemon has none
+            lines.append(f"forecast: {printable(forecast)}")
     lines += ["", _pool_table(found)]
     over = mapping(found, "overcommitted")
     lines += [
