@@ -102,7 +102,7 @@ PUTTING_BACK_AGED = SmallWorld(
     agents(1),
     (NORMAL, Ask(Claim(CAT, task="c", rank=Class.BATCH), 3), Ask(Claim(CAT, task="d"), 4)),
     (mv.acquire, mv.release, mv.put_back, mv.tick),
-    ageing=Ageing(normal_s=2 * TICK_S, batch_s=TICK_S),
+    ageing=Ageing(2 * TICK_S, TICK_S, fill_in_s=0.0),
 )
 
 PAIR = (
