@@ -7,6 +7,7 @@ All of them are frozen values, so a run of the daemon can be kept, replayed and 
 from dataclasses import field
 from math import inf
 
+from admission.core import shedding
 from admission.core.alarm import Alarm
 from admission.core.by_hand import ByHand, Moved, Paused, Reserved, Unpaused, Unreserved
 from admission.core.governor import Throttle
@@ -38,6 +39,7 @@ class Acquire:
     ancestors: tuple[Holder, ...] = ()
     is_new: bool = False
     by_s: float | None = None
+    resumes: int | None = None
 
 
 @value
@@ -292,11 +294,12 @@ Record = (
     | Paused
     | Unpaused
     | Moved
+    | shedding.Record
 )
 
 # Records that promise units: if one can't be written, the promise is taken back. The others only
 # lag behind the truth, which the next compaction writes anew.
-Promise = (Granted, Regained)
+Promise = (Granted, Regained, shedding.Frozen)
 
 
 # --- effects ------------------------------------------------------------------------------------
@@ -394,4 +397,4 @@ class LeaseEnded:
 
 Answer = Told | ToldLevel | ToldReservation | Done | Refused | LeaseEnded
 
-Effect = Watch | Unwatch | FindTree | EndGently | Alarmed | Persist | Answer
+Effect = Watch | Unwatch | FindTree | EndGently | Alarmed | Persist | Answer | shedding.Effect

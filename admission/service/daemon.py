@@ -12,6 +12,7 @@ from math import inf
 import trio
 
 from admission.core import events as ev
+from admission.core import shedding
 from admission.core.admission import Admission
 from admission.core.alarm import Alarm
 from admission.core.leases import Bound, Holder
@@ -30,6 +31,7 @@ from admission.service.queue_views import alarm_map, hand_map
 from admission.service.sampler import Sampler
 from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
+from admission.service.shedder import Shedder
 from admission.service.stopped import Stopped
 from admission.service.survey import Survey
 from admission.service.telling import Line, Places, Watchers
@@ -106,6 +108,7 @@ class Daemon:
         self._say_if_disabled()
         self._following = following or Following(Trees())
         self.survey = Survey(core, clock, socket, self._following.trees)
+        self.shedder = Shedder()
         self._places = Places()
         self._places_changed = trio.Event()
         self._inbox: deque[ev.Event] = deque()
@@ -162,6 +165,8 @@ class Daemon:
                 self._alarm(effect.alarm)
             elif isinstance(effect, ev.EndGently):
                 end_gently(effect.lease)
+            elif isinstance(effect, shedding.Effect):
+                self.shedder.do(effect)
             else:
                 self._tell(effect)
 
