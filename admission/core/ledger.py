@@ -223,7 +223,7 @@ class Ledger:
     def end(self, now: float, lease: Lease, reason: Reason) -> None:
         if lease.is_frozen:
             self.frozen.discard(lease.id)
-            self.effects.append(Thaw(lease))  # what it leaves behind must not stand still
+            self.effects.append(Thaw(lease))  # nor may what it leaves stand still
         if lease.state is State.YIELDED:
             self.drop_regain(lease, "unknown_lease", f"lease {lease.id} ended: {reason}")
         self.forget(lease)

@@ -15,6 +15,7 @@ from admission.core.legs import Legs
 from admission.core.levels import LEVELS, Level, Levels, PoolSpec, pools_of
 from admission.core.limits import Limits
 from admission.core.order import Ageing
+from admission.core.shedding import Shed
 from admission.protocol import LABEL_CHARS_MAX, BadConfiguration, throttle_disabled_by
 from admission.service.access import Access, access_for
 from admission.service.config_file import (
@@ -23,6 +24,7 @@ from admission.service.config_file import (
     LevelTable,
     LimitsTable,
     QueueTable,
+    ShedTable,
     ThrottleTable,
     read_file,
     read_pool,
@@ -110,7 +112,7 @@ def parse(text: str, path: str) -> Config:
     access = access_for(file.access.group, f"{path}, [access]")
     levels = _levels_by_thresholds(_levels(throttle.levels, path), throttle, path)
     return Config(
-        throttle=_throttle(throttle, levels),
+        throttle=replace(_throttle(throttle, levels), shed=_shed(file.shed)),
         pools=_pools(file.pools, levels, path),
         core_limits=_core_limits(limits, file.queue, access),
         ageing=_ageing(file.queue),
@@ -161,6 +163,10 @@ def _throttle(table: ThrottleTable, levels: Levels) -> Throttle:
         growth=Growth(agents_max=table.agents_max),
         policy=table.policy,
     )
+
+
+def _shed(table: ShedTable) -> Shed:
+    return Shed(**{**structs.asdict(table), "policy": tuple(dict.fromkeys(table.policy))})
 
 
 def _budget(table: BudgetTable) -> Budget:

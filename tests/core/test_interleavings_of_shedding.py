@@ -41,7 +41,7 @@ class UnderPressure(RuleBasedStateMachine):
         self.world = World(
             agents(3, 3, 2, 2),
             spec("operations", 2),
-            limits=Limits(grace_s=6.0, alarm_s=NO_ALARMS),
+            limits=Limits(waiters_max=8, grace_s=6.0, alarm_s=NO_ALARMS),
             shed=LADDER,
         )
         self.last_pid = 0
