@@ -43,16 +43,15 @@ class Ladder:
     def begin_anew(self, ledger: Ledger, now: float) -> None:
         """After a restart whoever was stopped goes on, and nobody is asked to end just yet."""
         self._asked_at = now
-        for number in sorted(ledger.frozen):
-            _thaw(ledger, ledger.pools[BUDGETED].leases[number])
+        for lease in _frozen(ledger):
+            _thaw(ledger, lease)
 
     def next_at(self, ledger: Ledger, governor: Governor) -> float:
         """When the next one that stands still is to go on; inf where none does."""
         if not ledger.frozen:
             return inf
         most_s = governor.throttle.shed.freeze_max_s
-        leases = ledger.pools[BUDGETED].leases
-        return min([leases[number].frozen_at for number in ledger.frozen]) + most_s
+        return min([lease.frozen_at for lease in _frozen(ledger)]) + most_s
 
     def keep_up(
         self, ledger: Ledger, governor: Governor, now: float, sample: Sample | None
@@ -147,8 +146,7 @@ class Ladder:
 
     def _thaw_some(self, ledger: Ledger, shed: Shed, now: float, sample: Sample | None) -> None:
         is_over = FREEZE not in shed.policy or (sample is not None and _is_calm(shed, sample))
-        for number in sorted(ledger.frozen):
-            lease = ledger.pools[BUDGETED].leases[number]
+        for lease in _frozen(ledger):
             is_due = now >= lease.frozen_at + shed.freeze_max_s
             if is_over or is_due or not _has_company(ledger, lease):
                 _thaw(ledger, lease)
@@ -161,6 +159,11 @@ def _is_calm(shed: Shed, sample: Sample) -> bool:
     """Whether nothing speaks for standing still any longer: what is not known does not."""
     stall_pct = sample.cpu_stall_pct
     return stall_pct is None or stall_pct < shed.freeze_cpu_stall_pct - shed.freeze_margin_pct
+
+
+def _frozen(ledger: Ledger) -> list[Lease]:
+    found = [ledger.lease(number) for number in sorted(ledger.frozen)]
+    return [lease for lease in found if lease is not None]
 
 
 def _sheddable(ledger: Ledger) -> list[Lease]:

@@ -48,8 +48,8 @@ UNDER_PRESSURE = (
     bug(
         "a restart leaves those who stand still",
         "ladder.py",
-        "        for number in sorted(ledger.frozen):\n            _thaw(ledger, ledger.pools",
-        "        for number in ():\n            _thaw(ledger, ledger.pools",
+        "        for lease in _frozen(ledger):\n            _thaw(ledger, lease)\n",
+        "",
     ),
     bug(
         "it is written that one goes on before it does",

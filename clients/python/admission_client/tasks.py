@@ -11,7 +11,10 @@ EXAMPLE = '{"task": "name", "command": "make test", "cwd": "…", "env": {…}, 
 
 @dataclass(frozen=True)
 class Task:
-    """One command for the shell. `weight`: units of the pool. `cwd` is relative to the caller's."""
+    """One command for the shell. `weight`: units of the pool. `cwd` is relative to the caller's.
+
+    With a `resume_command` it can be parked; `resumes` is then the lease that it goes on with.
+    """
 
     number: int
     command: str
@@ -19,6 +22,14 @@ class Task:
     cwd: str | None = None
     env: dict[str, str] = field(default_factory=dict)
     weight: int = 1
+    resume_command: str | None = None
+    resumes: int | None = None
+
+    @property
+    def words(self) -> str:
+        """What is to be run now."""
+        again = self.resume_command if self.resumes is not None else None
+        return again or self.command
 
 
 def read_tasks(lines: list[str], source: str) -> list[Task]:
@@ -55,7 +66,7 @@ def _task(number: int, written: str) -> Task:
 
 
 def _from_json(number: int, found: dict[str, object]) -> Task:
-    unknown = set(found) - {"task", "command", "cwd", "env", "weight"}
+    unknown = set(found) - {"task", "command", "cwd", "env", "weight", "resume_command"}
     if unknown:
         raise ValueError(f"{json.dumps(min(unknown))} is not known here; write {EXAMPLE}")
     command, name = found.get("command"), found.get("task", "")
@@ -68,12 +79,16 @@ def _from_json(number: int, found: dict[str, object]) -> Task:
         raise ValueError(f'"env" must be an object of strings; write {EXAMPLE}')
     if type(weight) is not int or weight < 1:
         raise ValueError('"weight" must be a whole number from 1 up')
-    return Task(number, command, _label(name or command), cwd, env, weight)
+    again = found.get("resume_command")
+    if again is not None and (not isinstance(again, str) or not again.strip()):
+        raise ValueError('"resume_command" must be a shell command, which goes on with the task')
+    return Task(number, command, _label(name or command), cwd, env, weight, again)
 
 
 def _checked(task: Task) -> Task:
     """The task, where a process can be given what it holds."""
-    for written in (task.command, task.name, task.cwd or "", *task.env, *task.env.values()):
+    texts = (task.command, task.resume_command or "", task.name, task.cwd or "")
+    for written in (*texts, *task.env, *task.env.values()):
         for char in written:
             if char == "\0" or "\ud800" <= char <= "\udfff":
                 raise ValueError(f"no process can be given the character {char!a}")
