@@ -186,7 +186,7 @@ class Autopilot:
         run = self._runs[task.number] = Run(task, process, pipe.fileno())
         async with pipe:
             lease = await _read_lease(pipe)
-        run.lease_fd = -1
+            run.lease_fd = -1  # nobody may ask the kernel of it once it is closed
         if lease is not None:
             run.admitted_at, run.lease = time.monotonic(), lease.id
             self._park(self._to_park)
