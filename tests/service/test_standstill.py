@@ -17,6 +17,7 @@ from admission.service.holders import identify, is_stopped
 from admission.service.standstill import CantStop, Standstill, read_record, release_all
 from admission.service.traces import traces_of_this_machine
 from tests.service.children import holder_of, python
+from tests.system.test_trees import own_cgroup
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="stops are made on Linux only")
 
@@ -81,6 +82,43 @@ def test_what_was_seen_below_it_is_stopped_wherever_it_stands(
         assert not is_stopped(family[2])  # it holds a lease of its own
         one.end()
         until(lambda: not is_stopped(holder_of(apart)))
+
+
+def test_a_tree_with_a_cgroup_of_its_own_is_stopped_by_that(
+    family: list[Holder], tmp_path: Path
+) -> None:
+    with own_cgroup(tmp_path) as group:
+        for holder in family:
+            (group / "cgroup.procs").write_text(str(holder.pid))
+        one = standstill(family[0], tmp_path)
+        one.begin((), (), str(group))
+        until(lambda: "frozen 1" in (group / "cgroup.events").read_text())
+        assert (tmp_path / "a.stopped").read_text() == stops.line_of_group(str(group))
+        assert not any(map(is_stopped, family))  # by the kernel, and not by a signal
+        one.end()
+        until(lambda: "frozen 0" in (group / "cgroup.events").read_text())
+        # One with somebody else in it is not.
+        one = Standstill(lease_of(family[1]), tmp_path / "a.stopped", traces_of_this_machine(None))
+        one.begin((), (), str(group))
+        until(lambda: is_stopped(family[1]))
+        assert "frozen 0" in (group / "cgroup.events").read_text()
+        one.end()
+
+
+def test_who_is_in_the_foreground_of_a_terminal_is_left_alone(tmp_path: Path) -> None:
+    pid, terminal = os.forkpty()
+    if not pid:
+        os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", "input()"])
+    try:
+        until(lambda: "input()" in Path(f"/proc/{pid}/cmdline").read_text())
+        holder = identify(pid)
+        assert holder is not None
+        with pytest.raises(CantStop, match="foreground of a terminal"):
+            standstill(holder, tmp_path).begin((), (), None)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
 
 
 def test_one_that_a_person_stopped_stays_so(family: list[Holder], tmp_path: Path) -> None:
