@@ -172,4 +172,4 @@ class UnderPressure(RuleBasedStateMachine):
 
 
 TestUnderPressure = UnderPressure.TestCase
-TestUnderPressure.settings = settings(stateful_step_count=60)
+TestUnderPressure.settings = settings(stateful_step_count=30)

@@ -76,20 +76,17 @@ def run_again(pids: set[int]) -> bool:
 
 
 @linux
-@pytest.mark.parametrize("how", ["by a reload", "SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
 def test_a_tree_is_stopped_and_runs_again_whatever_becomes_of_the_daemon(
     empty_stage: Stage, how: str
 ) -> None:
     stage = empty_stage
     with two(stage) as (older, tree):
         assert run_again({older})
-        if how == "by a reload":
+        if how == "SIGTERM":
             assert "stands still" in stage.run("status").stdout
-            reload(stage, QUICK)
-        else:
-            stage.kill_daemon(signal.Signals[how])
+        stage.kill_daemon(signal.Signals[how])
         until(lambda: run_again(tree))
-        until(lambda: not stage.socket.with_suffix(".stopped").exists() or how == "SIGKILL")
 
 
 def _killed_with_its_guardian(stage: Stage, tree: set[int]) -> None:

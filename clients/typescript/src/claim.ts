@@ -1,5 +1,7 @@
 /** What one asks for. */
 
+import { isatty } from "node:tty";
+
 import { whole, text } from "./answers.js";
 import { BadRequest, type LeaseLost } from "./errors.js";
 import type { Frame } from "./frames.js";
@@ -38,6 +40,13 @@ export interface AcquireOptions extends WaitOptions {
    * or it could not be taken up again.
    */
   onLost?: ((problem: LeaseLost) => void) | undefined;
+  /**
+   * The holder can be asked to end soon, where memory gets short and the configuration says so;
+   * told once, with the reason. The lease then ends as parked.
+   */
+  onPark?: ((reason: string) => void) | undefined;
+  /** A parked lease that this one goes on with: it waits at the head of its class. */
+  resumes?: number | undefined;
 }
 
 /** Where one stands in the queue. */
@@ -69,6 +78,10 @@ export function claimFields(options: AcquireOptions): Frame {
     ttl_s: options.ttlMs === undefined ? undefined : milliseconds(options.ttlMs, "ttlMs") / 1000,
     pid: options.pid,
     parent: options.parent ?? enclosingLease(),
+    parkable: options.onPark === undefined ? undefined : true,
+    // Nobody stops what a person works with.
+    interactive: options.onPark === undefined && isatty(0) ? true : undefined,
+    resumes: options.resumes,
   };
 }
 
