@@ -50,6 +50,8 @@ def go_on(record: str) -> int:
 
 def send(pid: int, start_ticks: int, number: int) -> bool:
     """A signal to this very process; False where it is gone, or may not be sent one."""
+    if sys.platform != "linux":
+        return False
     try:
         pidfd = os.pidfd_open(pid)
     except OSError:
