@@ -13,7 +13,11 @@ import pytest
 
 from admission.core.leases import UNSEEN, Bound, Claim, Holder, Lease
 from admission.service import stops
+from admission.service.checkup.finding import State
+from admission.service.checkup.scene import Scene
+from admission.service.checkup.work import check_stopped
 from admission.service.holders import identify, is_stopped
+from admission.service.place import already_served, lock
 from admission.service.standstill import CantStop, Standstill, read_record, release_all
 from admission.service.traces import traces_of_this_machine
 from tests.service.children import holder_of, python
@@ -186,6 +190,26 @@ def test_a_record_that_was_left_has_all_go_on_and_is_gone(
     until(lambda: not any(map(is_stopped, family)))
     assert not record.exists()
     assert release_all(record) == 0
+
+
+def test_the_doctor_has_those_go_on_whom_nobody_was_left_for(
+    family: list[Holder], tmp_path: Path
+) -> None:
+    scene = Scene(tmp_path / "a.sock")
+    assert list(check_stopped(scene)) == []
+    record = tmp_path / "a.stopped"
+    record.write_text("".join(stops.line_of(one.pid, one.start_ticks) for one in family))
+    for one in family:
+        os.kill(one.pid, signal.SIGSTOP)
+    until(lambda: all(map(is_stopped, family)))
+    with lock(scene.path or tmp_path, already_served):
+        assert list(check_stopped(scene)) == []  # whoever has it takes care of them
+    (found,) = check_stopped(scene)
+    assert found.state is State.PROBLEM
+    assert found.mend is not None
+    assert found.mend() == "3 processes stopped by a daemon that is gone go on"
+    until(lambda: not any(map(is_stopped, family)))
+    assert list(check_stopped(scene)) == []
 
 
 def test_who_must_not_be_stopped_is_not(family: list[Holder], tmp_path: Path) -> None:

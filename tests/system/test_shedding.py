@@ -100,18 +100,15 @@ def _killed_with_its_guardian(stage: Stage, tree: set[int]) -> None:
 
 
 @linux
-@pytest.mark.parametrize("how", ["by the next daemon", "by the doctor"])
-def test_what_nobody_was_left_for_runs_again(empty_stage: Stage, how: str) -> None:
+def test_what_nobody_was_left_for_is_named_by_the_doctor_and_runs_again(empty_stage: Stage) -> None:
     stage = empty_stage
     with two(stage) as (_, tree):
         _killed_with_its_guardian(stage, tree)
-        if how == "by the doctor":
-            assert "stopped 3 processes" in unwell(examine(stage)[1])["stopped"]
-            assert unwell(examine(stage, "--fix")[1]) == {}
-        else:
-            serve(stage, QUICK)
-            assert stage.look().in_use() == 2
+        assert "stopped 3 processes" in unwell(examine(stage)[1])["stopped"]
+        assert are_stopped(tree)
+        serve(stage, QUICK)
         until(lambda: run_again(tree))
+        assert stage.look().in_use() == 2
         assert not stage.socket.with_suffix(".stopped").exists()
 
 
