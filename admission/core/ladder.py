@@ -131,6 +131,8 @@ class Ladder:
                 for one in _sheddable(ledger)
                 if one.claim.rank is not Class.CRITICAL
                 and now >= one.frozen_at + shed.freeze_rest_s
+                # Who stands still can't renew it, nor take it up again.
+                and one.due_at > now + shed.freeze_max_s
             ]
         )
         if victim is None:

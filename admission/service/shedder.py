@@ -132,9 +132,11 @@ class Shedder:
         seen, others, group = self._known(lease)
         try:
             count = await trio.to_thread.run_sync(one.begin, tuple(seen), tuple(others), group)
-        except CantStop as problem:
+        # Most of all CantStop; but whatever it is, it must not end the daemon.
+        except Exception as problem:  # noqa: BLE001
             self._standing.pop(lease.id)
-            log.info("lease %d is not stopped: %s", lease.id, problem)
+            why = str(problem) if isinstance(problem, CantStop) else repr(problem)
+            log.info("lease %d is not stopped: %s", lease.id, why)
         else:
             log.warning("lease %d stands still (%d processes): %s", lease.id, count, effect.reason)
 

@@ -66,11 +66,10 @@ class Standstill:
             if group is not None and self._stop_group(group, tree):
                 return len(tree)
             return self._stop_all(tree, seen, others)
-        except OSError as problem:
-            self.end()
-            raise CantStop(str(problem)) from None
-        except CantStop:
-            self.end()
+        except BaseException as problem:
+            self.end()  # whatever it was, nobody is left stopped by it
+            if isinstance(problem, OSError):
+                raise CantStop(str(problem)) from None
             raise
 
     def end(self) -> None:
@@ -82,7 +81,8 @@ class Standstill:
                 os.ftruncate(self._record, 0)
             os.close(self._record)
             self._record = -1
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
         if self._guardian is not None:
             guardian, self._guardian = self._guardian, None
             assert guardian.stdin is not None

@@ -131,6 +131,8 @@ def _freeze(books: Books, now: float, stall_pct: float | None) -> None:
         return
     rested = [one for one in _of_whom(books) if now - one.frozen_at >= shed.freeze_rest_s]
     rested = [one for one in rested if one.claim.rank is not Class.CRITICAL]
+    until = now + shed.freeze_max_s
+    rested = [one for one in rested if one.expires_at > until and one.detached_until > until]
     if rested:
         lease = replace(rested[-1], is_frozen=True, frozen_at=now)
         books.leases[lease.id] = lease

@@ -92,6 +92,12 @@ UNDER_PRESSURE = (
         "",
     ),
     bug(
+        "one is stopped that has to renew its lease meanwhile",
+        "ladder.py",
+        "                and one.due_at > now + shed.freeze_max_s\n",
+        "",
+    ),
+    bug(
         "who was parked comes last",
         "queueing.py",
         "ahead=int(is_back)",

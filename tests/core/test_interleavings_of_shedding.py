@@ -25,6 +25,7 @@ KINDS = {
     "interactive": Claim(Holder(0, 0), parkable=True, interactive=True),
     "of a tree": Claim(Holder(0, 0), parkable=True, bound=Bound.TREE),
     "elsewhere": Claim(Holder(0, 0), "operations", parkable=True),
+    "for a while": Claim(Holder(0, 0), ttl_s=4.0, bound=Bound.PROCESS),
     "another user's": Claim(Holder(0, 0), parkable=True, uid=7),
 }
 WHICH = st.integers(0, 4)

@@ -129,6 +129,12 @@ def test_one_stands_still_for_a_while_and_then_not_for_minutes() -> None:
     assert frozen(feel(one, 301, stall_pct=95.0)) == [2]
 
 
+def test_one_that_would_have_to_renew_its_lease_meanwhile_does_not_stand_still() -> None:
+    one = world()
+    held(one, 0, Claim(ANN), Claim(BEN, ttl_s=60.0, bound=Bound.PROCESS))
+    assert frozen(feel(one, 41, stall_pct=95.0)) == [1]
+
+
 def test_one_that_stands_still_goes_on_when_nobody_else_runs_or_it_is_to_be_parked() -> None:
     one = world()
     older, _ = held(one, 0, Claim(ANN), PARKABLE)
