@@ -15,19 +15,7 @@ import {
   type Place,
 } from "admission-client";
 
-import { encode } from "#frames";
-
-import {
-  answers,
-  Daemon,
-  failure,
-  Folder,
-  golden,
-  Impostor,
-  Program,
-  test,
-  type Reply,
-} from "./stage.js";
+import { Daemon, failure, Program, test } from "./stage.js";
 
 const daemon = new Daemon();
 before(async () => {
@@ -408,29 +396,4 @@ test("all leases are shown, however many answers that takes", async () => {
   );
   await Promise.all(held.map((lease) => lease.release()));
   await client.close();
-});
-
-// --- parking -------------------------------------------------------------------------------------
-
-test("a holder that can be parked is told once, and who comes back for its lease says so", async () => {
-  const nowhere = new Folder();
-  const asked: Frame[] = [];
-  const granted = golden("replies", "granted");
-  const event = golden("events", "park");
-  const grants: Reply = (frame) => {
-    asked.push(frame);
-    const told = encode({ ...event, id: frame["id"], lease: granted["lease"] });
-    const answer = encode({ ...granted, id: frame["id"] });
-    return Buffer.concat([answer, told, told]);
-  };
-  const impostor = await Impostor.at(nowhere.socket, [[grants, answers({})]]);
-  const client = new Client({ socket: nowhere.socket });
-  const told: string[] = [];
-  const lease = await client.acquire({ onPark: (reason) => told.push(reason), resumes: 41 });
-  await lease.release();
-  await client.close();
-  await impostor.close();
-  nowhere.remove();
-  assert.deepEqual(told, [event["reason"]]);
-  assert.deepEqual([asked[0]?.["parkable"], asked[0]?.["resumes"]], [true, 41]);
 });
