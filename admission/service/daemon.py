@@ -189,6 +189,8 @@ class Daemon:
         if isinstance(effect, ev.Told):
             answer = self.access.row(line.peer, effect.lease.claim, answer)
         line.send(answer)
+        if isinstance(effect, ev.Told) and effect.lease.is_parking:
+            self.shedder.remind(effect.lease)
 
     def _tell_holder(self, lease: Lease, news: Frame) -> None:
         """News of a lease, to whoever took it."""

@@ -85,6 +85,10 @@ class Shedder:
             ask_to_end(lease, lease.claim.park_signal, "to make room")
         self._tell(lease, {"event": "park", "lease": lease.id, "reason": reason})
 
+    def remind(self, lease: Lease) -> None:
+        """The holder speaks of it, and may not have heard: the daemon was away, or its client."""
+        self._tell(lease, {"event": "park", "lease": lease.id, "reason": "memory was short"})
+
     def _note_advice(self, said: str) -> None:
         """The file is there, whole, as long as the advice stands."""
         if (path := self.advice_path) is None:

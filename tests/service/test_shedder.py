@@ -71,6 +71,22 @@ async def test_each_rung_is_told_to_watchers_and_shown_by_status(
 
 
 @pytest.mark.trio
+async def test_who_may_not_have_heard_is_told_again(
+    start: Start, autojump_clock: MockClock
+) -> None:
+    stage = await start(LADDER)
+    line = stage.connect()
+    stage.hold(line, bound="process")
+    told = stage.ask(line, "acquire", bound="process", parkable=True)
+    await rest(11)
+    feel(stage, 95.0)
+    again = stage.connect()
+    stage.ask(again, "resume", lease=told["lease"], secret=told["secret"])
+    (news,) = again.events("park")
+    assert (news["lease"], news["reason"]) == (told["lease"], "memory was short")
+
+
+@pytest.mark.trio
 async def test_who_comes_back_for_a_parked_lease_goes_before_others(
     start: Start, autojump_clock: MockClock
 ) -> None:
