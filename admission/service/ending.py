@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from admission.core.leases import UNSEEN, Holder, Lease
 from admission.service.holders import identify, owner_uid
@@ -16,22 +18,28 @@ log = logging.getLogger(__name__)
 
 def end_gently(lease: Lease) -> None:
     """Asks each process that this lease depends on, and logs what came of it."""
-    ask_to_end(lease, "TERM", "as it has held it for too long")
+    _ask_each(lease, _ask, "as it has held it for too long")
 
 
 def ask_to_end(lease: Lease, name: str, why: str) -> None:
     """Likewise, by the signal of this name; `why` is for the log."""
-    number = signal.Signals[f"SIG{name}"]
+    _ask_each(lease, partial(_send, signal.Signals[f"SIG{name}"]), why)
+
+
+def _ask_each(lease: Lease, ask: Callable[[Holder, int], str | None], why: str) -> None:
     for holder in lease.holders:
-        what = f"lease {lease.id}: process {holder.pid}"
-        problem = _ask(holder, lease.claim.uid, number)
+        what, problem = f"lease {lease.id}: process {holder.pid}", ask(holder, lease.claim.uid)
         if problem is None:
             log.warning("%s was asked to end, %s", what, why)
         else:
             log.warning("%s is not asked to end: %s", what, problem)
 
 
-def _ask(holder: Holder, uid: int, number: signal.Signals) -> str | None:
+def _ask(holder: Holder, uid: int) -> str | None:
+    return _send(signal.SIGTERM, holder, uid)
+
+
+def _send(number: signal.Signals, holder: Holder, uid: int) -> str | None:
     """A signal to this very process, if it is this user's. Why not, in words; None where it was."""
     if holder == UNSEEN:
         return "it can't be seen from here"
