@@ -19,11 +19,12 @@ from dataclasses import replace
 from math import inf
 from typing import assert_never
 
-from admission.core import by_hand, filling, holding, operating, queueing, restart
+from admission.core import by_hand, filling, holding, operating, queueing, restart, shedding
 from admission.core import events as ev
 from admission.core.alarms import Alarms
 from admission.core.foresight import Remembered
 from admission.core.governor import Governor
+from admission.core.ladder import Ladder
 from admission.core.leases import Bound, Caller, Holder, Lease, Reason, Waiter
 from admission.core.ledger import Ledger
 from admission.core.levels import Level, PoolSpec
@@ -50,6 +51,7 @@ class Admission:
         self.ledger.set_ageing(-inf, ageing or Ageing())
         steer(self.pools, governor)
         self.alarms = Alarms()
+        self.ladder = Ladder()
         self._told_level = governor.row.level
         # When what fits and was not granted may be: it waits for the level's delay alone.
         self._ready_at = inf
@@ -81,6 +83,8 @@ class Admission:
             ledger.next_by_hand_at,
             self.alarms.next_at(ledger),
         ]
+        if ledger.frozen:
+            due.append(self.ladder.next_at(ledger, self.governor))
         if self.governor.by_hand_until is not None:
             due.append(self.governor.by_hand_until)
         return min(due)
@@ -109,6 +113,9 @@ class Admission:
         self._dispatch(now, event)
         if isinstance(event, STEERING):
             self._adopt_level()
+        sample = event.sample if isinstance(event, ev.Sampled) else None
+        if sample is not None or self.ledger.frozen:
+            self.ladder.keep_up(self.ledger, self.governor, now, sample)
         self._settle(now)
         self.alarms.keep_up(self.ledger, event, self.limits.alarm_s)
         # Who waits on is known only now; but grants stay the last of the list.
@@ -157,6 +164,7 @@ class Admission:
             case ev.Restarted():
                 grace_s = self.limits.grace_s
                 restart.take_over(now, event, self.ledger, self.governor, grace_s)
+                self.ladder.begin_anew(self.ledger, now)
             case ev.TimePassed() | ev.JournalFailed():
                 pass
             case _:
@@ -226,7 +234,15 @@ class Admission:
             self.ledger.refuse(event.caller, "would_deadlock", why)
         else:
             wait_s = queueing.shorter(event.wait_s, event.by_s)
-            queueing.enqueue(self.ledger, now, claim, event.caller, wait_s, by_s=event.by_s)
+            queueing.enqueue(
+                self.ledger,
+                now,
+                claim,
+                event.caller,
+                wait_s,
+                by_s=event.by_s,
+                resumes=event.resumes,
+            )
 
     def _repeat(self, now: float, event: ev.Acquire, known: Lease | Waiter) -> None:
         """The same request again, after a broken connection: the same lease, or the same place."""
@@ -315,7 +331,9 @@ class Admission:
         """Undoes grants that could not be written; nobody was told of them."""
         self.ledger.journal_works = False
         for record in reversed(records):
-            if isinstance(record, ev.Promise):
+            if isinstance(record, shedding.Frozen):
+                self.ledger.forget_frozen(record.lease)
+            elif isinstance(record, ev.Promise):
                 waiter = self.ledger.take_back(record)
                 if waiter.deadline_at <= now:
                     queueing.refuse_now(self.ledger, now, waiter)

@@ -21,6 +21,7 @@ from admission.core.growth import Growth, Limit
 from admission.core.legs import Leg, Legs, other_legs, table_legs, veto, worst
 from admission.core.levels import LEVELS, Level, Levels
 from admission.core.sample import Sample
+from admission.core.shedding import Shed
 
 DISABLED = "throttling is disabled"
 
@@ -59,6 +60,7 @@ class Throttle:
         levels: the table.
         policy: `table`: the level sets the capacity, and the budget stands beside it. `budget`:
             the budget decides alone, up to a number that grows and is cut.
+        shed: what is done about pressure that remains.
         is_on: without it the level is 0 and the budget off, whatever the machine says.
     """
 
@@ -68,6 +70,7 @@ class Throttle:
     legs: Legs = field(default_factory=Legs)
     growth: Growth = field(default_factory=Growth)
     foresight: Foresight = field(default_factory=Foresight)
+    shed: Shed = field(default_factory=Shed)
     policy: Literal["table", "budget"] = "table"
     is_on: bool = True
 

@@ -34,6 +34,7 @@ def enqueue(
     wait_s: float | None,
     lease: int | None = None,
     by_s: float | None = None,
+    resumes: int | None = None,
 ) -> None:
     """A new waiter at its place; or a refusal, if it would have to wait and does not want to.
 
@@ -45,10 +46,15 @@ def enqueue(
         wait_s: None for ever, 0 now or not at all; no longer than `by_s`.
         lease: the yielded lease whose units it asks for again.
         by_s: it must have started within that; it is refused where the estimate is longer.
+        resumes: the lease that it goes on with; where that was parked, and was the same user's, it
+            stands at the head of its class.
     """
     pool = ledger.pools[claim.pool]
     deadline_at = inf if wait_s is None else now + wait_s
-    waiter = Waiter(ledger.last_ticket + 1, claim, caller, now, deadline_at, lease=lease)
+    is_back = resumes is not None and ledger.parked.get(resumes) == claim.uid
+    waiter = Waiter(
+        ledger.last_ticket + 1, claim, caller, now, deadline_at, lease=lease, ahead=int(is_back)
+    )
     is_next = ledger.journal_works and filling.is_next(pool, waiter, now)
     if wait_s == 0 and not is_next:
         why = places.obstacle(pool, waiter, now) if ledger.journal_works else UNWRITABLE
@@ -57,6 +63,8 @@ def enqueue(
     if by_s is not None and not is_next and (late := _too_late(ledger, pool, waiter, now, by_s)):
         ledger.refuse(caller, "timeout", late)
         return
+    if resumes is not None and is_back:
+        del ledger.parked[resumes]
     ledger.last_ticket += 1
     if is_next:
         ledger.admit(now, pool, waiter)

@@ -16,6 +16,7 @@ from admission.core.legs import Legs
 from admission.core.levels import LEVELS, Level, Levels, PoolSpec, pools_of
 from admission.core.limits import Limits
 from admission.core.order import Ageing
+from admission.core.shedding import Shed
 from admission.protocol import LABEL_CHARS_MAX, BadConfiguration, throttle_disabled_by
 from admission.service.access import Access, access_for
 from admission.service.config_file import (
@@ -25,6 +26,7 @@ from admission.service.config_file import (
     LevelTable,
     LimitsTable,
     QueueTable,
+    ShedTable,
     ThrottleTable,
     read_file,
     read_pool,
@@ -112,7 +114,11 @@ def parse(text: str, path: str) -> Config:
     access = access_for(file.access.group, f"{path}, [access]")
     levels = _levels_by_thresholds(_levels(throttle.levels, path), throttle, path)
     return Config(
-        throttle=replace(_throttle(throttle, levels), foresight=_foresight(file.forecast, path)),
+        throttle=replace(
+            _throttle(throttle, levels),
+            foresight=_foresight(file.forecast, path),
+            shed=_shed(file.shed),
+        ),
         pools=_pools(file.pools, levels, path),
         core_limits=_core_limits(limits, file.queue, access),
         ageing=_ageing(file.queue),
@@ -172,6 +178,10 @@ def _foresight(table: ForecastTable, path: str) -> Foresight:
             f'{path}, [forecast]: on is true, and no forecast acts unproven; write "auto"'
         )
     return Foresight(table.on or "off", table.horizon_s, table.window_s)
+
+
+def _shed(table: ShedTable) -> Shed:
+    return Shed(**{**structs.asdict(table), "policy": tuple(dict.fromkeys(table.policy))})
 
 
 def _budget(table: BudgetTable) -> Budget:

@@ -12,11 +12,12 @@ from admission.core.governor import Patience
 from admission.core.legs import Legs
 from admission.core.limits import Limits
 from admission.core.order import Ageing
+from admission.core.shedding import Shed
 from admission.protocol import BadConfiguration
 
 # The defaults are the core's own, and stand nowhere else.
 _BUDGET, _PATIENCE, _LEGS, _AGEING = Budget(), Patience(), Legs(), Ageing()
-_LIMITS, _FORESIGHT = Limits(), Foresight()
+_LIMITS, _FORESIGHT, _SHED = Limits(), Foresight(), Shed()
 MIB = 1 << 20
 
 Percent = Annotated[float, Meta(gt=0, le=1000)]
@@ -133,6 +134,18 @@ class AccessTable(Struct, forbid_unknown_fields=True):
     group: str | None = None
 
 
+class ShedTable(Struct, forbid_unknown_fields=True):
+    """`[shed]`: what is done against pressure that remains; `core.shedding` explains it."""
+
+    policy: list[Literal["advise", "freeze", "park"]] = []
+    advise_pct: Annotated[float, Meta(gt=0, le=100)] = _SHED.advise_pct
+    park_pct: Annotated[float, Meta(gt=0, le=100)] = _SHED.park_pct
+    park_every_s: Annotated[float, Meta(ge=1, le=3600)] = _SHED.park_every_s
+    freeze_cpu_stall_pct: Annotated[float, Meta(ge=0, le=100)] = _SHED.freeze_cpu_stall_pct
+    freeze_max_s: Annotated[float, Meta(ge=1, le=20)] = _SHED.freeze_max_s
+    freeze_rest_s: Annotated[float, Meta(ge=20, le=86_400)] = _SHED.freeze_rest_s
+
+
 class AgentTable(Struct, forbid_unknown_fields=True):
     """`[agents.NAME]`: for `admission run`, which reads it itself; see its `profiles`."""
 
@@ -156,6 +169,7 @@ class File(Struct, forbid_unknown_fields=True):
     forecast: ForecastTable = msgspec.field(default_factory=ForecastTable)
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     access: AccessTable = msgspec.field(default_factory=AccessTable)
+    shed: ShedTable = msgspec.field(default_factory=ShedTable)
 
 
 def read_file(text: str, path: str) -> File:
@@ -226,6 +240,7 @@ def _known_keys(at: str) -> list[str]:
         (r"\.forecast", ForecastTable),
         (r"\.limits", LimitsTable),
         (r"\.access", AccessTable),
+        (r"\.shed", ShedTable),
     ]
     return [
         key for place, kind in by_place if re.fullmatch(place, at) for key in kind.__struct_fields__

@@ -8,13 +8,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from math import inf
+from pathlib import Path
 
 import trio
 
 from admission.core import events as ev
+from admission.core import shedding
 from admission.core.admission import Admission
 from admission.core.alarm import Alarm
-from admission.core.leases import Bound, Holder
+from admission.core.leases import Bound, Holder, Lease
 from admission.core.sample import Sample
 from admission.protocol import BadConfiguration, Frame
 from admission.service.access import OPERATOR, Viewer
@@ -27,10 +29,11 @@ from admission.service.holders import Exit, exit_of
 from admission.service.journal import Journal
 from admission.service.local_hours import local_hours_now
 from admission.service.metrics import metrics_map
-from admission.service.queue_views import alarm_map, hand_map
+from admission.service.queue_views import alarm_map, hand_map, shed_map
 from admission.service.sampler import Sampler
 from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
+from admission.service.shedder import Shedder
 from admission.service.stopped import Stopped
 from admission.service.survey import Survey
 from admission.service.telling import Line, Places, Watchers
@@ -107,6 +110,12 @@ class Daemon:
         self._say_if_disabled()
         self._following = following or Following(Trees())
         self.survey = Survey(core, clock, socket, self._following.trees)
+        self.shedder = Shedder(
+            Path(socket) if socket else None,
+            self._following.known,
+            lambda news: self.watchers.publish("shed", news),
+            self._tell_holder,
+        )
         self._places = Places()
         self._places_changed = trio.Event()
         self._inbox: deque[ev.Event] = deque()
@@ -163,6 +172,8 @@ class Daemon:
                 self._alarm(effect.alarm)
             elif isinstance(effect, ev.EndGently):
                 end_gently(effect.lease)
+            elif isinstance(effect, shedding.Effect):
+                self.shedder.do(effect)
             else:
                 self._tell(effect)
 
@@ -179,6 +190,13 @@ class Daemon:
         if isinstance(effect, ev.Told):
             answer = self.access.row(line.peer, effect.lease.claim, answer)
         line.send(answer)
+        if isinstance(effect, ev.Told) and effect.lease.is_parking:
+            self.shedder.remind(effect.lease)
+
+    def _tell_holder(self, lease: Lease, news: Frame) -> None:
+        """News of a lease, to whoever took it."""
+        if lease.caller is not None and (line := self.lines.get(lease.caller.connection)):
+            line.send({"id": lease.caller.id, **news})
 
     def _note_unwritten(self, rest: list[ev.Effect]) -> bool:
         """A record could not be written. True where it was a promise, which is then taken back."""
@@ -228,6 +246,7 @@ class Daemon:
         return {
             **status_map(self.core, now),
             **hand_map(self.core, now, viewer),
+            "shed": shed_map(self.core, now),
             "level_since_s": round(now - self.level_since, 3),
             "uptime_s": round(now - self.started_at, 3),
             "degraded": self._degraded(viewer),
@@ -302,6 +321,7 @@ class Daemon:
         """Takes over from an earlier daemon, says so, then keeps time until cancelled."""
         make_room(self.config.connections_max)
         async with trio.open_nursery() as nursery:
+            self.shedder.begin()
             self._vigil.begin(nursery)
             self._following.begin(nursery, self.core, self.feed)
             if self._history is not None:
@@ -313,6 +333,7 @@ class Daemon:
                 self._fail_journal(())
                 self.feed(ev.TimePassed())
             task_status.started()
+            nursery.start_soon(self.shedder.run)
             nursery.start_soon(self._keep_time)
             nursery.start_soon(self._keep_journal)
             nursery.start_soon(self._tell_places)

@@ -168,6 +168,8 @@ def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acqui
         )
     if request.end_after_max and request.max_hold_s is None:
         raise BadRequest('acquire: "end_after_max" needs "max_hold_s", after which it is to end')
+    if request.park_signal and not request.parkable:
+        raise BadRequest('acquire: "park_signal" needs "parkable", without which nobody asks')
     claim = Claim(
         holder=holder,
         pool=request.pool,
@@ -182,10 +184,22 @@ def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acqui
         uid=uid,
         max_hold_s=request.max_hold_s,
         end_after_max=request.end_after_max,
+        parkable=request.parkable,
+        park_signal=request.park_signal,
+        interactive=request.interactive,
     )
     is_new = request.nested == "new"
     above = _enclosing(line, claim.holder, request)
-    return ev.Acquire(caller, claim, request.wait_s, request.parent, above, is_new, request.by_s)
+    return ev.Acquire(
+        caller,
+        claim,
+        request.wait_s,
+        request.parent,
+        above,
+        is_new,
+        request.by_s,
+        request.resumes,
+    )
 
 
 def _enclosing(line: Line, holder: Holder, request: rq.AcquireRequest) -> tuple[Holder, ...]:

@@ -6,6 +6,7 @@ from admission.core.outlook import Outlook, outlooks
 from admission.core.places import places_of
 from admission.protocol import Frame
 from admission.service.access import OPERATOR, Viewer
+from admission.service.queue_views import shed_map
 from admission.service.sensors.belonging import Consumer, top
 from admission.service.sensors.processes import Look
 from admission.service.views import level_map, sample_map, waiting_map
@@ -43,6 +44,7 @@ def explain_map(
             for place in places[:WAITERS_SHOWN]
         ],
         "more_waiting": max(0, len(places) - WAITERS_SHOWN),
+        "shed": shed_map(core, now),
         **heaviest_map(core, looks, viewer),
     }
 

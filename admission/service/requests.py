@@ -15,7 +15,8 @@ Number = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Weight = Annotated[int, Meta(ge=1, lt=2**31)]
 RequestId = Annotated[bytes, Meta(min_length=REQUEST_BYTES, max_length=REQUEST_BYTES)]
 Rank = Literal["critical", "normal", "batch"]
-Topic = Literal["level", "lease", "queue", "sample", "alarms"]
+Topic = Literal["level", "lease", "queue", "sample", "alarms", "shed"]
+ParkSignal = Literal["", "TERM", "INT", "HUP", "USR1", "USR2"]
 
 MESSAGE_ID_MAX = 2**63 - 1
 MessageId = Annotated[int, Meta(ge=0, le=MESSAGE_ID_MAX)]
@@ -50,6 +51,10 @@ class AcquireRequest(Request):
     by_s: Seconds | None = None
     max_hold_s: SecondsAboveZero | None = None
     end_after_max: bool = False
+    parkable: bool = False
+    park_signal: ParkSignal = ""
+    interactive: bool = False
+    resumes: Number | None = None
 
 
 class CancelRequest(Request):
@@ -103,7 +108,7 @@ class StatusRequest(Request):
 class WatchRequest(Request):
     op = "watch"
     topics: list[Topic] = field(
-        default_factory=lambda: ["level", "lease", "queue", "sample", "alarms"]
+        default_factory=lambda: ["level", "lease", "queue", "sample", "alarms", "shed"]
     )
 
 

@@ -6,6 +6,7 @@ from itertools import takewhile
 from math import floor
 
 from admission.core import events as ev
+from admission.core import shedding
 from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Claim, Holder, Lease, Waiter
@@ -267,8 +268,10 @@ def record_map(record: ev.Record, level: Level, now: float) -> tuple[str, Frame]
             return "queue", {"event": "left", "ticket": ticket, "why": why}
         case ev.LevelChanged(reasons=reasons):
             return "level", level_event(level, reasons)
-        case ev.Numbered() | ev.Ended():
+        case ev.Numbered() | ev.Ended() | shedding.Parked():
             return None
+        case shedding.Frozen() | shedding.Thawed() | shedding.Parking():
+            return "shed", {"event": type(record).__name__.lower(), "lease": record.lease}
         case _:
             return "queue", news_of_hand(record, now)
 

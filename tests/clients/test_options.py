@@ -12,6 +12,7 @@ from admission_client.options import (
     JOBSERVER_STYLES,
     JSON,
     NESTED,
+    PARK_SIGNALS,
     SOCKET,
     Option,
     Options,
@@ -27,6 +28,7 @@ from admission_client.options import (
     parse_hold_of_another,
     parse_leases,
     parse_nested,
+    parse_park_signal,
     parse_style,
     take_no_words,
 )
@@ -47,6 +49,7 @@ RIGHT_VALUES = {
     parse_hold_of_another: st.sampled_from(["process", "tree"]),
     parse_descriptor: st.sampled_from(["0", "3"]),
     parse_nested: st.sampled_from(NESTED),
+    parse_park_signal: st.sampled_from(PARK_SIGNALS),
     parse_style: st.sampled_from(JOBSERVER_STYLES),
     parse_when: st.sampled_from(["20m", "0"]),
     str: st.sampled_from(["", "agents", "a b", "naïve = 日本", "x=y"]),

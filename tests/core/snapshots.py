@@ -123,6 +123,30 @@ def fingerprint(world: World) -> object:
         _journal(world),
         tuple(_turns(world, name) for name in core.pools),
         _families(world, names),
+        _shedding(world, names) if world.throttle.shed.policy else None,
+    )
+
+
+def _shedding(world: World, names: dict[int, int]) -> object:
+    """Who stands still, was asked to end, or has to rest; and when the next may be asked."""
+    core, shed = world.core, world.throttle.shed
+    leases = world.witness.books.leases
+    written, _ = survivors(tuple(world.journal))
+    return (
+        core.ladder.advice is not None,
+        _until(world, core.ladder._asked_at + shed.park_every_s),
+        frozenset(names[number] for number in world.stops.since),
+        *(
+            tuple(
+                (
+                    *(one.claim.task, one.is_frozen, one.is_parking),
+                    _until(world, one.frozen_at + shed.freeze_max_s),
+                    _until(world, one.frozen_at + shed.freeze_rest_s),
+                )
+                for one in those
+            )
+            for those in ([leases[number] for number in names], written)
+        ),
     )
 
 

@@ -317,6 +317,7 @@ def walk(small: SmallWorld) -> int:
         limits=limits,
         budget=small.budget,
         ageing=small.ageing,
+        shed=small.shed,
     )
     start.has_groups = len({(ask.claim.uid, ask.claim.group) for ask in small.asks}) > 1
     seen = {fingerprint(start)}

@@ -14,7 +14,7 @@ from admission_client.leasing import Tenure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from admission_client.leasing import OnLost
+    from admission_client.leasing import OnLost, OnPark
 
 
 class HeldLease(Lease):
@@ -60,11 +60,13 @@ async def lease(
     nested: str = "share",
     socket: str | None = None,
     on_lost: "OnLost | None" = None,
+    on_park: "OnPark | None" = None,
+    resumes: int | None = None,
     cancel_on_lost: bool = False,
 ) -> AsyncIterator[HeldLease]:
     """Holds a lease for the body of an `async with`; all is as with `admission_client.lease`, but
-    that the keeper is a task, which calls `on_lost`. So a body that is kept has to end in the task
-    in which it began.
+    that the keeper is a task, which calls `on_lost` and `on_park`. So a body that is kept has to
+    end in the task in which it began.
 
     Args:
         cancel_on_lost: cancel the body, too, when the lease is lost. Then LeaseLost is raised at
@@ -83,11 +85,14 @@ async def lease(
         by_s=by,
         max_hold_s=max_hold,
         end_after_max=end_after_max,
+        park_signal=None if on_park is None else "",
+        resumes=resumes,
     )
-    is_kept = on_lost is not None or cancel_on_lost or bound == "connection"
+    is_told = (on_lost, on_park) != (None, None)
+    is_kept = is_told or cancel_on_lost or bound == "connection"
     async with Client(socket, autostart=True) as client:
         granted = HeldLease((await client.acquire(fields, wait)).reply, client.path)
-        tenure = Tenure(granted, on_lost)
+        tenure = Tenure(granted, on_lost, on_park)
         try:
             if is_kept and not granted.is_shared:
                 async with kept(client, tenure, cancel_on_lost=cancel_on_lost):

@@ -4,7 +4,7 @@ from admission.protocol import Frame
 from admission_client.blocking import Client
 from admission_client.durations import said
 from admission_client.granted import number, rows, text, whole, words_of
-from admission_client.look import queue_table
+from admission_client.look import queue_table, shed_lines
 from admission_client.options import JSON, SOCKET, parse, take_no_words
 from admission_client.output import LEVEL_COLOURS, as_json, coloured, table
 
@@ -38,6 +38,8 @@ def _explanation(found: Frame) -> str:
     parts += ["", _source_table(rows(found, "sources"))]
     if found.get("forecasts"):  # an older daemon has none
         parts += ["", _forecast_table(rows(found, "forecasts"))]
+    if shed := shed_lines(found):
+        parts += ["", *shed]
     if waiting := rows(found, "waiting"):
         parts += ["", queue_table(waiting)]
         if more := whole(found, "more_waiting"):

@@ -129,13 +129,25 @@ def claim_fields(
     by_s: float | None = None,
     max_hold_s: float | None = None,
     end_after_max: bool = False,
+    park_signal: str | None = None,
+    resumes: int | None = None,
+    is_interactive: bool | None = None,
 ) -> Frame:
-    """The fields of an `acquire`; docs/design.md, "On the socket", says what they mean."""
+    """The fields of an `acquire`; docs/design.md, "On the socket", says what they mean.
+
+    `park_signal`: None where it can't be parked, "" where by word alone. `is_interactive`: None
+    for whoever has a terminal and can't be parked.
+    """
     fields: Frame = {"pool": pool, "weight": weight, "task": task, "class": class_}
     fields |= {"group": group, "bound": bound, "ttl_s": ttl_s, "pid": pid, "parent": parent}
     fields |= {"by_s": by_s, "max_hold_s": max_hold_s, "end_after_max": end_after_max or None}
     if nested != "share":
         fields["nested"] = nested
+    if park_signal is not None:
+        fields |= {"parkable": True, "park_signal": park_signal or None}
+    elif os.isatty(0) if is_interactive is None else is_interactive:
+        fields["interactive"] = True
+    fields["resumes"] = resumes
     return {name: value for name, value in fields.items() if value is not None}
 
 

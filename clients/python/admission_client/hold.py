@@ -27,6 +27,7 @@ from admission_client.options import (
     parse_hold,
     parse_hold_of_another,
     parse_leases,
+    parse_park_signal,
     parse_style,
     take_no_words,
 )
@@ -64,6 +65,14 @@ RUN = (
         "N",
         parse_descriptor,
     ),
+    Option(
+        "--park-signal",
+        "park_signal",
+        "COMMAND may be asked to end under pressure: by TERM, INT, HUP, USR1, USR2, or none",
+        "NAME",
+        parse_park_signal,
+    ),
+    Option("--resumes", "resumes", "go on with a lease that was parked", "LEASE", parse_count),
     Option("--jobserver", "jobserver", "give COMMAND a jobserver with --weight tokens"),
     Option(
         "--jobserver-style",
@@ -106,7 +115,12 @@ def run(words: list[str]) -> int:
         "              nobody takes such a lease up again: the next one ends it after 10 s.\n\n"
         "--jobserver has make, ninja 1.13 and cargo, and all that they start, run as many jobs at\n"
         "once as the lease has units, fewer while the machine is under pressure. Give them no -j:\n"
-        "  admission run --pool operations --weight 3 --jobserver -- make",
+        "  admission run --pool operations --weight 3 --jobserver -- make\n\n"
+        "--park-signal is for a COMMAND that can go on later from where it was. Where memory is\n"
+        "short and the configuration allows it ([shed] policy), COMMAND gets that signal, once,\n"
+        "and nothing harder. Its lease ends as parked when it ends; the exit status is its own,\n"
+        "as a shell shows it: 143 where SIGTERM ended it. Whoever starts it again with --resumes\n"
+        "LEASE stands at the head of its class.",
     )
     if not options.words:
         print("admission run: name a command: admission run -- make test", file=sys.stderr)
@@ -160,6 +174,8 @@ def _fields(options: Options, pid: int | None, parent: int | None) -> Frame:
         by_s=options.by_s,
         max_hold_s=options.max_hold_s,
         end_after_max=options.end_after_max,
+        park_signal="" if options.park_signal == "none" else options.park_signal,
+        resumes=options.resumes,
     )
 
 

@@ -17,6 +17,7 @@ CLASSES = ("critical", "normal", "batch")
 JOBSERVER_STYLES = ("fifo", "pipe")
 HOLDS = ("process", "tree", "connection")
 NESTED = ("share", "new")
+PARK_SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2", "none")
 AGENTS = ("claude", "codex", "gemini")
 # In the place of everything else: only say what there is. Nobody types it.
 SHOW = "--show-table"
@@ -83,6 +84,8 @@ class Options:
     logs: str | None = None
     lease_fd: int | None = None
     nested: str = "share"
+    park_signal: str | None = None
+    resumes: int | None = None
     keeps_effort: bool = False
     jobserver: bool = False
     jobserver_style: str | None = None
@@ -156,6 +159,8 @@ parse_style = OneOf(
 )
 # What becomes of a request from within an admitted process.
 parse_nested = OneOf(NESTED, f"is neither of {' and '.join(NESTED)}")
+# How one is asked to end under pressure.
+parse_park_signal = OneOf(PARK_SIGNALS, f"is none of {', '.join(PARK_SIGNALS)}")
 parse_agent = OneOf(AGENTS, f"has no hooks that we know; write {', '.join(AGENTS)}")
 
 

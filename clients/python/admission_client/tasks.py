@@ -10,6 +10,7 @@ from admission_client.durations import parse_duration, parse_when
 from admission_client.options import Options, WrongUsage
 
 KEYS = {"task", "command", "cwd", "env", "weight", "by", "max_hold", "end_after_max"}
+KEYS |= {"resume_command"}
 EXAMPLE = '{"task": "name", "command": "make test", "cwd": "…", "env": {…}, "weight": 1}'
 
 
@@ -18,7 +19,8 @@ class Task:
     """One command for the shell. `weight`: units of the pool. `cwd` is relative to the caller's.
 
     `by_at`: by when it must have started, on the monotonic clock; `max_hold_s`: held for longer,
-    its lease raises an alarm; `end_after_max`: and it is asked to end.
+    its lease raises an alarm; `end_after_max`: and it is asked to end. With a `resume_command` it
+    can be parked; `resumes` is then the lease that it goes on with.
     """
 
     number: int
@@ -30,6 +32,14 @@ class Task:
     by_at: float = inf
     max_hold_s: float | None = None
     end_after_max: bool = False
+    resume_command: str | None = None
+    resumes: int | None = None
+
+    @property
+    def words(self) -> str:
+        """What is to be run now."""
+        again = self.resume_command if self.resumes is not None else None
+        return again or self.command
 
     def within(self, options: Options) -> "Task":
         """The same within what is asked of all tasks, where it has nothing of its own."""
@@ -95,7 +105,11 @@ def _from_json(number: int, found: dict[str, object]) -> Task:
         raise ValueError(f'"env" must be an object of strings; write {EXAMPLE}')
     if type(weight) is not int or weight < 1:
         raise ValueError('"weight" must be a whole number from 1 up')
-    return Task(number, command, _label(name or command), cwd, env, weight, *_limits(found))
+    bounds = _limits(found)
+    again = found.get("resume_command")
+    if again is not None and (not isinstance(again, str) or not again.strip()):
+        raise ValueError('"resume_command" must be a shell command, which goes on with the task')
+    return Task(number, command, _label(name or command), cwd, env, weight, *bounds, again)
 
 
 def _limits(found: dict[str, object]) -> tuple[float, float | None, bool]:
@@ -111,7 +125,8 @@ def _limits(found: dict[str, object]) -> tuple[float, float | None, bool]:
 
 def _checked(task: Task) -> Task:
     """The task, where a process can be given what it holds."""
-    for written in (task.command, task.name, task.cwd or "", *task.env, *task.env.values()):
+    texts = (task.command, task.resume_command or "", task.name, task.cwd or "")
+    for written in (*texts, *task.env, *task.env.values()):
         for char in written:
             if char == "\0" or "\ud800" <= char <= "\udfff":
                 raise ValueError(f"no process can be given the character {char!a}")

@@ -1,5 +1,7 @@
 /** What one asks for. */
 
+import { isatty } from "node:tty";
+
 import { whole, text } from "./answers.js";
 import { BadRequest, type LeaseLost } from "./errors.js";
 import type { Frame } from "./frames.js";
@@ -47,6 +49,13 @@ export interface AcquireOptions extends WaitOptions {
    * or it could not be taken up again.
    */
   onLost?: ((problem: LeaseLost) => void) | undefined;
+  /**
+   * The holder can be asked to end soon, where memory gets short and the configuration says so;
+   * told once, with the reason. The lease then ends as parked.
+   */
+  onPark?: ((reason: string) => void) | undefined;
+  /** A parked lease that this one goes on with: it waits at the head of its class. */
+  resumes?: number | undefined;
 }
 
 /** Where one stands in the queue. */
@@ -80,6 +89,10 @@ export function claimFields(options: AcquireOptions): Frame {
     end_after_max: options.endAfterMax === true ? true : undefined,
     pid: options.pid,
     parent: options.parent ?? enclosingLease(),
+    parkable: options.onPark === undefined ? undefined : true,
+    // Nobody stops what a person works with.
+    interactive: options.onPark === undefined && isatty(0) ? true : undefined,
+    resumes: options.resumes,
   };
 }
 

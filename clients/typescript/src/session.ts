@@ -167,6 +167,7 @@ export class Session {
       const message = `lease ${lease.id} ended before it was given back: ${reason}`;
       this.#lose(lease, new LeaseLost(message, "revoked"));
     };
+    connection.onPark = (id, reason) => this.#held.get(id as number)?.park(reason);
     try {
       await this.#resume(connection);
     } catch (problem) {

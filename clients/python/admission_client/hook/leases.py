@@ -114,6 +114,7 @@ def _acquire(call: Call, step: Step, key: str) -> None:
         task=_label(f"{call.agent} {step.kind}{': ' * bool(step.task)}{step.task}"),
         group=_label(call.payload.session),
         pid=call.process.pid,
+        is_interactive=not is_headless(call.agent, call.process.pid),
     )
     if step.kind in (SESSION, TURN):
         fields |= _enclosing()
