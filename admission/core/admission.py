@@ -19,7 +19,7 @@ from dataclasses import replace
 from math import inf
 from typing import assert_never
 
-from admission.core import by_hand, holding, operating, queueing, restart
+from admission.core import by_hand, estimates, holding, operating, queueing, restart
 from admission.core import events as ev
 from admission.core.alarms import Alarms
 from admission.core.governor import Governor
@@ -138,6 +138,8 @@ class Admission:
                 operating.do(self.ledger, now, event)
             case ev.Sampled():
                 self._sampled(event.sample)
+            case estimates.Measured() | estimates.OutOfMemory() | estimates.Recalled():
+                pass
             case ev.Woke():
                 self.governor.wake(now)
             case ev.SetLevel():

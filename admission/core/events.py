@@ -9,6 +9,7 @@ from math import inf
 
 from admission.core.alarm import Alarm
 from admission.core.by_hand import ByHand, Moved, Paused, Reserved, Unpaused, Unreserved
+from admission.core.estimates import Experience, Learnt
 from admission.core.governor import Throttle
 from admission.core.leases import Caller, Claim, Holder, Lease, Reason, Waiter
 from admission.core.levels import PoolSpec
@@ -185,6 +186,7 @@ Event = (
     | TreeFound
     | TimePassed
     | Sampled
+    | Experience
     | SetLevel
     | ByHand
     | Woke
@@ -394,4 +396,4 @@ class LeaseEnded:
 
 Answer = Told | ToldLevel | ToldReservation | Done | Refused | LeaseEnded
 
-Effect = Watch | Unwatch | FindTree | EndGently | Alarmed | Persist | Answer
+Effect = Watch | Unwatch | FindTree | EndGently | Alarmed | Learnt | Persist | Answer

@@ -76,6 +76,7 @@ class Claim:
 
     `uid`: the user it belongs to; a request id is known to that user alone. `max_hold_s`: whoever
     holds it for longer is told of; with `end_after_max` its holder is asked to end as well.
+    `agent` and `workspace` are labels, as `task` is: who works, and where.
     """
 
     holder: Holder
@@ -91,6 +92,8 @@ class Claim:
     uid: int = 0
     max_hold_s: float | None = None
     end_after_max: bool = False
+    agent: str = ""
+    workspace: str = ""
 
 
 @value

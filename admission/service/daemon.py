@@ -14,6 +14,7 @@ import trio
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.alarm import Alarm
+from admission.core.estimates import Learnt
 from admission.core.leases import Bound, Holder
 from admission.core.sample import Sample
 from admission.protocol import BadConfiguration, Frame
@@ -162,7 +163,7 @@ class Daemon:
                 self._alarm(effect.alarm)
             elif isinstance(effect, ev.EndGently):
                 end_gently(effect.lease)
-            else:
+            elif not isinstance(effect, Learnt):
                 self._tell(effect)
 
     def _write(self, record: ev.Record) -> bool:

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from admission.core import by_hand
 from admission.core import events as ev
+from admission.core.estimates import Experience, Measured, OutOfMemory, Recalled
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason, State, Waiter
 from tests.core import books_of_hand
 from tests.core.books import Books, Chain, depends_on, is_of, is_out
@@ -58,6 +59,7 @@ def _befall(
     | ev.TreeFound
     | ev.TimePassed
     | ev.Sampled
+    | Experience
     | ev.Woke
     | ev.Configured
     | ev.JournalWorks
@@ -82,7 +84,7 @@ def _befall(
             books.journal_works = True
         case ev.Restarted():
             _take_over(books, now, event)
-        case ev.TimePassed():
+        case ev.TimePassed() | Measured() | OutOfMemory() | Recalled():
             pass
         case _:
             assert_never(event)

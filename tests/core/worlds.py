@@ -13,6 +13,7 @@ from math import inf
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.budget import Budget
+from admission.core.estimates import Learnt
 from admission.core.governor import Governor, Patience, Throttle
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason
 from admission.core.levels import LEVELS, Levels, PoolSpec
@@ -143,7 +144,7 @@ class World:
                     self.watched.discard(holder)
                 case ev.FindTree(lease):
                     self.wanted.add(lease.id)
-                case ev.Alarmed() | ev.EndGently():
+                case ev.Alarmed() | ev.EndGently() | Learnt():
                     pass
                 case _:
                     self._tell(effect)
