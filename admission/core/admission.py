@@ -19,7 +19,16 @@ from dataclasses import replace
 from math import inf
 from typing import assert_never
 
-from admission.core import by_hand, filling, holding, operating, queueing, restart, shedding
+from admission.core import (
+    by_hand,
+    estimates,
+    filling,
+    holding,
+    operating,
+    queueing,
+    restart,
+    shedding,
+)
 from admission.core import events as ev
 from admission.core.alarms import Alarms
 from admission.core.foresight import Remembered
@@ -152,6 +161,8 @@ class Admission:
                 self._sampled(event)
             case Remembered():
                 self.governor.forecasts.remember(event)
+            case estimates.Measured() | estimates.OutOfMemory() | estimates.Recalled():
+                pass
             case ev.Woke():
                 self.governor.wake(now)
             case ev.SetLevel():

@@ -17,6 +17,7 @@ from admission.core.answers import Told as Told
 from admission.core.answers import ToldLevel as ToldLevel
 from admission.core.answers import ToldReservation as ToldReservation
 from admission.core.by_hand import ByHand, Moved, Paused, Reserved, Unpaused, Unreserved
+from admission.core.estimates import Experience, Learnt
 from admission.core.foresight import Remembered
 from admission.core.governor import Throttle
 from admission.core.leases import Caller, Claim, Holder, Lease, Reason, Waiter
@@ -196,6 +197,7 @@ Event = (
     | TimePassed
     | Sampled
     | Remembered
+    | Experience
     | SetLevel
     | ByHand
     | Woke
@@ -356,4 +358,6 @@ class Persist:
     record: Record
 
 
-Effect = Watch | Unwatch | FindTree | EndGently | Alarmed | Persist | Answer | shedding.Effect
+Effect = (
+    Watch | Unwatch | FindTree | EndGently | Alarmed | Persist | Learnt | Answer | shedding.Effect
+)

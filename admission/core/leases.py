@@ -77,6 +77,7 @@ class Claim:
 
     `uid`: the user it belongs to; a request id is known to that user alone. `max_hold_s`: whoever
     holds it for longer is told of; with `end_after_max` its holder is asked to end as well.
+    `agent` and `workspace` are labels, as `task` is: who works, and where.
     `parkable`: its holder can be asked to end under pressure, as whoever started it will start it
     again, by `park_signal` (empty: by word alone). `interactive`: a person works with it.
     """
@@ -97,6 +98,8 @@ class Claim:
     parkable: bool = False
     park_signal: str = ""
     interactive: bool = False
+    agent: str = ""
+    workspace: str = ""
 
 
 @value

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
+from typing import Any, get_args
 
 import trio
 
@@ -16,6 +17,7 @@ from admission.core import events as ev
 from admission.core import shedding
 from admission.core.admission import Admission
 from admission.core.alarm import Alarm
+from admission.core.estimates import Learnt
 from admission.core.leases import Bound, Holder, Lease
 from admission.core.sample import Sample
 from admission.protocol import BadConfiguration, Frame
@@ -49,9 +51,6 @@ from admission.service.vigil import Vigil
 from admission.service.workspaces import Workspaces
 
 JOURNAL_RETRY_S = 1.0
-PLACES_INTERVAL_S = 0.5
-# Telling 10,000 waiters their places takes a while; they hear of it less often.
-WAITERS_TOLD_PER_S = 2_000
 
 THROTTLING_DISABLED = (
     "THROTTLING IS DISABLED by WVO_DISABLE_THROTTLE or ADMISSION_DISABLE_THROTTLE in the daemon's "
@@ -116,8 +115,8 @@ class Daemon:
             lambda news: self.watchers.publish("shed", news),
             self._tell_holder,
         )
+        self._doers = self._what_is_done()
         self._places = Places()
-        self._places_changed = trio.Event()
         self._inbox: deque[ev.Event] = deque()
         self._is_feeding = False
         self._is_taking_over = True
@@ -152,7 +151,7 @@ class Daemon:
             if self.core.wakeup() != self._due_at:
                 self._rearmed.set()
             if self.core.ledger.waiting:
-                self._places_changed.set()
+                self._places.changed.set()
         finally:
             self._is_feeding = False
 
@@ -162,20 +161,20 @@ class Daemon:
                 if not self._write(effect.record) and self._note_unwritten(effects[index:]):
                     return
                 self._publish(effect.record)
-            elif isinstance(effect, ev.Watch):
-                self._vigil.watch(effect.holder)
-            elif isinstance(effect, ev.Unwatch):
-                self._vigil.unwatch(effect.holder)
-            elif isinstance(effect, ev.FindTree):
-                self._following.want(effect.lease.id)
-            elif isinstance(effect, ev.Alarmed):
-                self._alarm(effect.alarm)
-            elif isinstance(effect, ev.EndGently):
-                end_gently(effect.lease)
-            elif isinstance(effect, shedding.Effect):
-                self.shedder.do(effect)
             else:
-                self._tell(effect)
+                self._doers.get(type(effect), self._tell)(effect)
+
+    def _what_is_done(self) -> dict[type[ev.Effect], Callable[[Any], None]]:
+        """About each kind of effect that is neither written down nor an answer."""
+        return {
+            ev.Watch: lambda effect: self._vigil.watch(effect.holder),
+            ev.Unwatch: lambda effect: self._vigil.unwatch(effect.holder),
+            ev.FindTree: lambda effect: self._following.want(effect.lease.id),
+            ev.Alarmed: lambda effect: self._alarm(effect.alarm),
+            ev.EndGently: lambda effect: end_gently(effect.lease),
+            Learnt: lambda effect: None,
+            **dict.fromkeys(get_args(shedding.Effect), self.shedder.do),
+        }
 
     def _write(self, record: ev.Record) -> bool:
         # While taking over there is no file yet: the first one is written whole, right after.
@@ -336,7 +335,7 @@ class Daemon:
             nursery.start_soon(self.shedder.run)
             nursery.start_soon(self._keep_time)
             nursery.start_soon(self._keep_journal)
-            nursery.start_soon(self._tell_places)
+            nursery.start_soon(self._places.keep_telling, self.core.ledger, self.lines, self.clock)
             nursery.start_soon(self._sampling.run)
             nursery.start_soon(self.workspaces.run)
             nursery.start_soon(self.survey.run)
@@ -369,14 +368,6 @@ class Daemon:
             self._journal_failed = trio.Event()
             log.info("the journal can be written again")
             self.feed(ev.JournalWorks())
-
-    async def _tell_places(self) -> None:
-        while True:
-            await self._places_changed.wait()
-            self._places_changed = trio.Event()
-            self._places.report(self.core.pools.values(), self.lines, self.clock())
-            waiting = self.core.ledger.waiting
-            await trio.sleep(max(PLACES_INTERVAL_S, waiting / WAITERS_TOLD_PER_S))
 
     def _note_metrics(self, sample: Sample) -> None:
         taken_at = time.time() - (self.clock() - sample.at)

@@ -26,8 +26,8 @@ Seen = Mapping[int, frozenset[Holder]]
 
 
 class Trees:
-    """See the module. For one thread at a time, but for what is asked of it: `former`, `seen` and
-    `own_group`.
+    """See the module. For one thread at a time, but for what is asked of it: `former`, `seen`,
+    `own_group` and `groups`.
     """
 
     def __init__(self, socket: Path | None = None, traces: Traces | None = None) -> None:
@@ -77,6 +77,10 @@ class Trees:
     def own_group(self, number: int) -> str | None:
         """The cgroup of this lease's holder, where there is nobody in it but its tree."""
         return self._groups.get(number)
+
+    def groups(self) -> Mapping[int, str]:
+        """The folder of the cgroup that is a lease's own, by its number, as when last noted."""
+        return self._groups
 
     def _below(self, processes: Processes, leases: list[Lease]) -> dict[int, frozenset[Holder]]:
         """What belongs to each of these leases: seen before, or the nearest holder's above it."""

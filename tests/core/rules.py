@@ -11,6 +11,7 @@ from typing import assert_never
 
 from admission.core import by_hand, shedding
 from admission.core import events as ev
+from admission.core.estimates import Experience, Measured, OutOfMemory, Recalled
 from admission.core.foresight import Remembered
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason, State, Waiter
 from tests.core import books_of_hand, books_of_shedding
@@ -62,6 +63,7 @@ def _befall(  # noqa: C901 -- one line a case
     | ev.TimePassed
     | ev.Sampled
     | Remembered
+    | Experience
     | ev.Woke
     | ev.Configured
     | ev.JournalWorks
@@ -88,7 +90,7 @@ def _befall(  # noqa: C901 -- one line a case
             books.journal_works = True
         case ev.Restarted():
             _take_over(books, now, event)
-        case ev.TimePassed():
+        case ev.TimePassed() | Measured() | OutOfMemory() | Recalled():
             pass
         case _:
             assert_never(event)

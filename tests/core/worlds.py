@@ -14,6 +14,7 @@ from admission.core import events as ev
 from admission.core import shedding
 from admission.core.admission import Admission
 from admission.core.budget import Budget
+from admission.core.estimates import Learnt
 from admission.core.foresight import OFF
 from admission.core.governor import Governor, Patience, Throttle
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason
@@ -29,7 +30,6 @@ from tests.core.invariants import Witness
 ANN = Holder(101, 1)
 BEN = Holder(102, 1)
 CAT = Holder(103, 1)
-# Children, for whoever starts them.
 KID, LATER_KID = KIDS = (Holder(201, 1), Holder(202, 1))
 # Another process, which got Ann's number after she was gone.
 ANN_AGAIN = Holder(101, 2)
@@ -37,7 +37,6 @@ ANN_AGAIN = Holder(101, 2)
 NEVER = Ageing(inf, inf, fill_in_s=0.0)
 # As the environment has it where whichever lease there is, is meant.
 LAST_LEASE = 2**63 - 1
-# No alarms, likewise.
 NO_ALARMS = (inf, inf, inf)
 
 
@@ -144,7 +143,9 @@ class World:
                     self.wanted.add(lease.id)
                 case shedding.Freeze() | shedding.Thaw():
                     self.stops.note(effect, self.now, self.journal)
-                case ev.Alarmed() | ev.EndGently() | shedding.Advised() | shedding.Park():
+                case ev.Alarmed() | ev.EndGently() | Learnt():
+                    pass
+                case shedding.Advised() | shedding.Park():
                     pass
                 case _:
                     self._tell(effect)
