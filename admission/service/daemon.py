@@ -19,6 +19,7 @@ from admission.core.sample import Sample
 from admission.protocol import BadConfiguration, Frame
 from admission.service.access import OPERATOR, Viewer
 from admission.service.config import Config, load
+from admission.service.counting import Counts, counts_map
 from admission.service.descriptors import make_room, shortage
 from admission.service.ending import end_gently
 from admission.service.following import Following
@@ -79,6 +80,7 @@ class Daemon:
         self.core = core
         self.config = config
         self.clock = clock
+        self.counts = Counts()
         self.lines: dict[int, Line] = {}
         # As it was at the start, as are the modes of the socket.
         self.access = config.access
@@ -171,6 +173,8 @@ class Daemon:
 
     def _tell(self, effect: ev.Answer) -> None:
         """Sends an answer to whoever asked, if that connection is still there."""
+        if isinstance(effect, ev.Refused):
+            self.counts.refused[effect.code] += 1
         line = self.lines.get(effect.caller.connection)
         if line is None:
             return
@@ -195,6 +199,7 @@ class Daemon:
         self._inbox.appendleft(ev.JournalFailed(records))
 
     def _publish(self, record: ev.Record) -> None:
+        self.counts.note(record, self.clock())
         if isinstance(record, ev.LevelChanged):
             self._log_level(record)
             if self.core.governor.sample is not None:
@@ -210,9 +215,11 @@ class Daemon:
             self.watchers.publish(*news, claim_of(record))
 
     def _alarm(self, alarm: Alarm) -> None:
+        self.counts.alarms += 1
         told = alarm_map(alarm)
         what = f"lease {alarm.number}" if alarm.is_held else f"ticket {alarm.number}"
-        log.warning("alarm: %s of %s: %s", what, alarm.claim.pool, alarm.reason)
+        concerns = {"lease" if alarm.is_held else "ticket": alarm.number}
+        log.warning("alarm: %s of %s: %s", what, alarm.claim.pool, alarm.reason, extra=concerns)
         self.watchers.publish("alarms", {"event": "alarm", **told}, alarm.claim)
 
     def _log_level(self, record: ev.LevelChanged) -> None:
@@ -230,6 +237,16 @@ class Daemon:
             "level_since_s": round(now - self.level_since, 3),
             "uptime_s": round(now - self.started_at, 3),
             "degraded": self._degraded(viewer),
+        }
+
+    def metrics(self) -> Frame:
+        """What a monitoring system gathers; `counting.py` says what is in it."""
+        now = self.clock()
+        return {
+            **counts_map(self.counts, self.core, now),
+            "uptime_s": round(now - self.started_at, 3),
+            "connections": len(self.lines),
+            "journal_bytes": self._journal.size_bytes,
         }
 
     def _degraded(self, viewer: Viewer) -> list[str]:
@@ -362,6 +379,7 @@ class Daemon:
     def _pass_on(self, sample: Sample) -> None:
         """A sample came: it goes to the core, to those who watch, and on record."""
         now = self.clock()
+        self.counts.samples += 1
         self.feed(ev.Sampled(sample))
         self.stopped.note(self.sensors.looks[0], self.core.ledger.holders())
         self._following.note(self.sensors.looks[0])

@@ -19,9 +19,10 @@ def end_gently(lease: Lease) -> None:
     for holder in lease.holders:
         what, problem = f"lease {lease.id}: process {holder.pid}", _ask(holder, lease.claim.uid)
         if problem is None:
-            log.warning("%s was asked to end, as it has held it for too long", what)
+            why = "was asked to end, as it has held it for too long"
         else:
-            log.warning("%s is not asked to end: %s", what, problem)
+            why = f"is not asked to end: {problem}"
+        log.warning("%s %s", what, why, extra={"lease": lease.id})
 
 
 def _ask(holder: Holder, uid: int) -> str | None:
