@@ -67,6 +67,7 @@ CLIENT_FILE_MAY = {
     "caller.py": {"psutil"},
     # `admission history` reads the file itself, and draws the bounds of the configuration.
     "history.py": {"admission.service.config", "admission.service.history"},
+    "exposition.py": {"prometheus_client"},
     "doctor.py": {"admission.service.checkup"},  # what is checked needs no daemon
     "measure.py": {"admission.service.once"},  # `throttle` and `guard` need no daemon
     "reading.py": {"admission.service.metrics", "admission.service.once"},  # nor do monitors

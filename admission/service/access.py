@@ -27,6 +27,7 @@ MEMBERS = (
     rq.LeasesRequest,
     rq.StatusRequest,
     rq.ExplainRequest,
+    rq.MetricsRequest,
     rq.WatchRequest,
     rq.OrphansRequest,  # of his own user's processes: `survey` looks whose they are
 )

@@ -20,14 +20,16 @@ from admission.core.alarm import Alarm
 from admission.core.estimates import Learnt
 from admission.core.leases import Bound, Holder, Lease
 from admission.core.sample import Sample
-from admission.protocol import BadConfiguration, Frame
+from admission.protocol import Frame
 from admission.service.access import OPERATOR, Viewer
 from admission.service.config import Config, load
+from admission.service.counting import Counts, counts_map
 from admission.service.descriptors import make_room, shortage
 from admission.service.ending import end_gently
 from admission.service.following import Following
 from admission.service.history.recorder import History
 from admission.service.holders import Exit, exit_of
+from admission.service.inforce import InForce
 from admission.service.journal import Journal
 from admission.service.local_hours import local_hours_now
 from admission.service.metrics import metrics_map
@@ -52,11 +54,6 @@ from admission.service.workspaces import Workspaces
 
 JOURNAL_RETRY_S = 1.0
 
-THROTTLING_DISABLED = (
-    "THROTTLING IS DISABLED by WVO_DISABLE_THROTTLE or ADMISSION_DISABLE_THROTTLE in the daemon's "
-    "environment: level 0 whatever the machine says, and no memory budget"
-)
-
 log = logging.getLogger(__name__)
 
 
@@ -80,8 +77,9 @@ class Daemon:
         following: Following | None = None,
     ) -> None:
         self.core = core
-        self.config = config
+        self._in_force = InForce(config, load_config)
         self.clock = clock
+        self.counts = Counts()
         self.lines: dict[int, Line] = {}
         # As it was at the start, as are the modes of the socket.
         self.access = config.access
@@ -104,9 +102,6 @@ class Daemon:
             wake=lambda: self.feed(ev.Woke()),
             is_close=lambda: self.sensors.is_close,
         )
-        self._load_config = load_config
-        self._bad_config: str | None = None
-        self._say_if_disabled()
         self._following = following or Following(Trees())
         self.survey = Survey(core, clock, socket, self._following.trees)
         self.shedder = Shedder(
@@ -128,6 +123,11 @@ class Daemon:
         self._vigil = Vigil(
             lambda holder: self.feed(ev.HolderExited(holder)), core.needs, watch_exit
         )
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._in_force.config
 
     def stop(self) -> None:
         """From now on nothing ends a lease: they are the next daemon's, by the journal."""
@@ -182,6 +182,8 @@ class Daemon:
 
     def _tell(self, effect: ev.Answer) -> None:
         """Sends an answer to whoever asked, if that connection is still there."""
+        if isinstance(effect, ev.Refused):
+            self.counts.refused[effect.code] += 1
         line = self.lines.get(effect.caller.connection)
         if line is None:
             return
@@ -213,6 +215,7 @@ class Daemon:
         self._inbox.appendleft(ev.JournalFailed(records))
 
     def _publish(self, record: ev.Record) -> None:
+        self.counts.note(record, self.clock())
         if isinstance(record, ev.LevelChanged):
             self._log_level(record)
             if self.core.governor.sample is not None:
@@ -228,9 +231,11 @@ class Daemon:
             self.watchers.publish(*news, claim_of(record))
 
     def _alarm(self, alarm: Alarm) -> None:
+        self.counts.alarms += 1
         told = alarm_map(alarm)
         what = f"lease {alarm.number}" if alarm.is_held else f"ticket {alarm.number}"
-        log.warning("alarm: %s of %s: %s", what, alarm.claim.pool, alarm.reason)
+        concerns = {"lease" if alarm.is_held else "ticket": alarm.number}
+        log.warning("alarm: %s of %s: %s", what, alarm.claim.pool, alarm.reason, extra=concerns)
         self.watchers.publish("alarms", {"event": "alarm", **told}, alarm.claim)
 
     def _log_level(self, record: ev.LevelChanged) -> None:
@@ -251,6 +256,16 @@ class Daemon:
             "degraded": self._degraded(viewer),
         }
 
+    def metrics(self) -> Frame:
+        """What a monitoring system gathers; `counting.py` says what is in it."""
+        now = self.clock()
+        return {
+            **counts_map(self.counts, self.core, now),
+            "uptime_s": round(now - self.started_at, 3),
+            "connections": len(self.lines),
+            "journal_bytes": self._journal.size_bytes,
+        }
+
     def _degraded(self, viewer: Viewer) -> list[str]:
         sample = self.core.governor.sample
         found = [] if sample is None else list(sample.failed)
@@ -262,10 +277,7 @@ class Daemon:
             found += self._history.problems()
         if (problem := shortage(self.config.connections_max)) is not None:
             found.append(problem)
-        if not self.config.throttle.is_on:
-            found.append(THROTTLING_DISABLED)
-        if self._bad_config is not None:
-            found.append(f"the new configuration was refused: {self._bad_config}")
+        found += self._in_force.problems()
         if not self.core.journal_works:
             found.append(f"the journal {self._journal.path} can't be written: no lease is granted")
         return found
@@ -276,24 +288,11 @@ class Daemon:
         Raises:
             BadConfiguration: it is wrong; the old one stays in force, and `status` says so.
         """
-        try:
-            config = self._load_config()
-        except BadConfiguration as problem:
-            self._bad_config = str(problem)
-            log.error("the new configuration was refused: %s", problem)
-            raise
-        self._bad_config = None
-        self.config = config
+        config = self._in_force.read_anew()
         make_room(config.connections_max)
         self.core.limits = self.watchers.limits = config.core_limits
         self.feed(ev.Configured(config.throttle, config.pools, config.ageing))
         self._sampling.hurry()
-        log.info("the configuration was read anew")
-        self._say_if_disabled()
-
-    def _say_if_disabled(self) -> None:
-        if not self.config.throttle.is_on:
-            log.warning("%s", THROTTLING_DISABLED)
 
     # --- lines and holders ----------------------------------------------------------------------
 
@@ -376,6 +375,7 @@ class Daemon:
     def _pass_on(self, sample: Sample) -> None:
         """A sample came: it goes to the core, to those who watch, and on record."""
         now = self.clock()
+        self.counts.samples += 1
         self.feed(ev.Sampled(sample, local_hours_now()))
         self.stopped.note(self.sensors.looks[0], self.core.ledger.holders())
         self._following.note(self.sensors.looks[0])

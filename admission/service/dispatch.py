@@ -60,6 +60,7 @@ def dispatch(daemon: Daemon, line: Line, body: bytes) -> None:
         else:
             line.send({"id": message_id, "ok": True, **_look(daemon, line, message_id, request)})
     except AdmissionError as error:
+        daemon.counts.refused[error.code] += 1
         line.send(_refusal(message_id, error))
 
 
@@ -259,6 +260,8 @@ def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> F
             return {}
         case rq.ExplainRequest():
             return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks, viewer)
+        case rq.MetricsRequest():
+            return {"version": __version__, "pid": os.getpid(), **daemon.metrics()}
         case rq.ReloadRequest():
             daemon.reload()
             return {}

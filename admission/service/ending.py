@@ -30,9 +30,10 @@ def _ask_each(lease: Lease, ask: Callable[[Holder, int], str | None], why: str) 
     for holder in lease.holders:
         what, problem = f"lease {lease.id}: process {holder.pid}", ask(holder, lease.claim.uid)
         if problem is None:
-            log.warning("%s was asked to end, %s", what, why)
+            outcome = f"was asked to end, {why}"
         else:
-            log.warning("%s is not asked to end: %s", what, problem)
+            outcome = f"is not asked to end: {problem}"
+        log.warning("%s %s", what, outcome, extra={"lease": lease.id})
 
 
 def _ask(holder: Holder, uid: int) -> str | None:

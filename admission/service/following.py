@@ -99,7 +99,8 @@ class Following:
     def _note_failure(self, number: int, problem: Exception) -> None:
         why = str(problem) if isinstance(problem, OSError) else repr(problem)
         if number not in self._failing:
-            log.warning("what the holder of lease %d left can't be looked for: %s", number, why)
+            said = "what the holder of lease %d left can't be looked for: %s"
+            log.warning(said, number, why, extra={"lease": number})
         self._failing[number] = one_line(why, SAID_CHARS_MAX)
 
     def known(self, lease: Lease) -> tuple[frozenset[Holder], frozenset[Holder], str | None]:

@@ -179,6 +179,11 @@ class Journal:
         return self._file >= 0
 
     @property
+    def size_bytes(self) -> int:
+        """Of the file as it stands."""
+        return self._size_bytes
+
+    @property
     def wants_rewrite(self) -> bool:
         return self._size_bytes > self._rewrite_at_bytes
 

@@ -165,6 +165,10 @@ class ExplainRequest(Request):
     op = "explain"
 
 
+class MetricsRequest(Request):
+    op = "metrics"
+
+
 class WorkspaceRequest(Request):
     op = "workspace"
     path: Annotated[str, Meta(min_length=1, max_length=4096)]

@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -27,6 +26,7 @@ from admission.service.history import history_path, state_folder
 from admission.service.history.recorder import History
 from admission.service.holders import is_living
 from admission.service.journal import Journal, boot_id
+from admission.service.logs import log_to_stderr
 from admission.service.place import Place, already_served, listening, lock
 from admission.service.systemd import Notifier, path_of, take_socket
 from admission.service.takeover import take_over
@@ -45,6 +45,7 @@ def run(
     *,
     detach: bool = False,
     replace: bool = False,
+    log_format: str | None = None,
 ) -> int:
     """Serves until SIGTERM or SIGINT; leases stay in the journal.
 
@@ -54,11 +55,12 @@ def run(
         detach: serve in the background; return as soon as the socket answers.
         replace: end the daemon that serves there, if any, once all is ready that can fail, and go
             on in its place.
+        log_format: "text" or "json"; without it, what the environment says.
 
     Raises:
         AdmissionError: the configuration, the folder or the lock does not allow it.
     """
-    _log_to_stderr()
+    log_to_stderr(log_format)
     handed = take_socket()
     notifier = Notifier()
     load_config = partial(load, _found_from_anywhere(given_config))
@@ -123,13 +125,6 @@ def _read(journal: Journal) -> list[ev.Record]:
             "%d records of the journal %s were damaged beyond repair", journal.lost, journal.path
         )
     return records
-
-
-def _log_to_stderr() -> None:
-    level = os.environ.get("ADMISSION_LOG", "info").upper()
-    known = level if level in logging.getLevelNamesMapping() else "INFO"
-    form = "%(asctime)s %(levelname)s %(message)s"
-    logging.basicConfig(stream=sys.stderr, level=known, format=form)
 
 
 async def _serve(

@@ -84,6 +84,7 @@ REQUESTS: list[Frame] = [
     {"op": "leases"},
     {"op": "status"},
     {"op": "explain"},
+    {"op": "metrics"},
     {"op": "watch"},
     {"op": "level"},
 ]

@@ -27,6 +27,7 @@ KNOWN = (
     "ADMISSION_LEASE",
     "ADMISSION_LEVEL",
     "ADMISSION_LOG",
+    "ADMISSION_LOG_FORMAT",
     "ADMISSION_MAX_CONCURRENT",
     "ADMISSION_REASONING_EFFORT",
     "ADMISSION_SOCKET",
@@ -36,6 +37,7 @@ KNOWN = (
 WORDS = {
     "ADMISSION_AUTOSTART": ("0", "1", ""),
     "ADMISSION_FAIL": ("open", "closed", ""),
+    "ADMISSION_LOG_FORMAT": ("text", "json", ""),
     "ADMISSION_LOG": ("info", "debug", "warning", "error", "critical", ""),
 }
 

@@ -19,6 +19,7 @@ HOLDS = ("process", "tree", "connection")
 NESTED = ("share", "new")
 PARK_SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2", "none")
 AGENTS = ("claude", "codex", "gemini")
+LOG_FORMATS = ("text", "json")
 # In the place of everything else: only say what there is. Nobody types it.
 SHOW = "--show-table"
 
@@ -79,6 +80,8 @@ class Options:
     is_ascii: bool = False
     topics: str | None = None
     config: str | None = None
+    log_format: str | None = None
+    output: str | None = None
     agents: int = 5
     results: str | None = None
     logs: str | None = None
@@ -144,6 +147,7 @@ class OneOf:
 parse_class = OneOf(CLASSES, f"is no class; write {', '.join(CLASSES)}")
 NO_HOLD = f"is nothing to hold a lease by; write {', '.join(HOLDS)}"
 parse_hold = OneOf(HOLDS, NO_HOLD)
+parse_log_format = OneOf(LOG_FORMATS, f"is no format; write {', '.join(LOG_FORMATS)}")
 # For a lease whose holder is another process than the one that asks for it.
 parse_hold_of_another = OneOf(
     ("process", "tree"),

@@ -16,7 +16,7 @@ from admission_client.plan import Plan, carry_out, read_text
 from admission_client.units import About, is_as_written
 
 # What of the environment the daemon has to find as whoever installs it does.
-KEPT = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "ADMISSION_LOG")
+KEPT = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "ADMISSION_LOG", "ADMISSION_LOG_FORMAT")
 
 
 def service(words: list[str]) -> int:

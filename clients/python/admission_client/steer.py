@@ -4,7 +4,15 @@ from admission.protocol import Frame
 from admission_client.blocking import Client
 from admission_client.durations import parse_duration, said
 from admission_client.granted import text, whole
-from admission_client.options import JSON, SOCKET, Option, WrongUsage, parse, take_no_words
+from admission_client.options import (
+    JSON,
+    SOCKET,
+    Option,
+    WrongUsage,
+    parse,
+    parse_log_format,
+    take_no_words,
+)
 from admission_client.output import print_reply
 
 LEVELS = ("0", "1", "2", "3")
@@ -19,6 +27,13 @@ def serve(words: list[str]) -> int:
             Option("--config", "config", "the configuration file", "FILE"),
             Option("--detach", "detach", "go to the background once it serves, with a log file"),
             Option("--replace", "replace", "end the daemon that serves there, and take over"),
+            Option(
+                "--log-format",
+                "log_format",
+                "how its log is written: text, json",
+                "FORMAT",
+                parse_log_format,
+            ),
         ),
         "serve [options]",
         "The daemon, in the foreground until SIGTERM or Ctrl-C. Leases outlive it: the next one\n"
@@ -29,7 +44,11 @@ def serve(words: list[str]) -> int:
     from admission.service import serve as service
 
     return service.run(
-        options.socket, options.config, detach=options.detach, replace=options.replace
+        options.socket,
+        options.config,
+        detach=options.detach,
+        replace=options.replace,
+        log_format=options.log_format,
     )
 
 
