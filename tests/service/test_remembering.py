@@ -90,3 +90,9 @@ def test_without_a_history_or_with_a_damaged_one_there_is_nothing_to_tell(tmp_pa
     assert history_at(path, BEGIN).remembered(20.0) is None
     path.write_bytes(b"no database" * 1000)
     assert history_at(path, BEGIN).remembered(20.0) is None
+
+
+def test_a_file_without_tables_says_nothing_and_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    path.touch()
+    assert remembered(path, 60.0) == Remembered((), ())

@@ -16,6 +16,8 @@ MINUTES_MIN = 24
 # So much of CPU counts in any case, and what is above as far as tasks waited: as the governor
 # has it, which see.
 _CPU = "min(cpu_used_pct, :unstalled + coalesce(cpu_stall_pct, 100))"
+# The first daemon of all may have been killed before it had made the tables.
+_TABLES = "SELECT count(*) FROM sqlite_master WHERE name IN ('minutes', 'samples')"
 _MINUTES = f"""SELECT minute, memory_used_pct, {_CPU} FROM (
     SELECT minute, memory_used_pct, cpu_used_pct, cpu_stall_pct FROM minutes
     UNION ALL
@@ -34,6 +36,8 @@ def remembered(path: Path, cpu_unstalled_pct: float) -> Remembered:
     """
     uri = path.absolute().as_uri()
     with closing(sqlite3.connect(f"{uri}?mode=ro", uri=True)) as connection:
+        if connection.execute(_TABLES).fetchone() != (2,):
+            return Remembered((), ())
         rows = connection.execute(_MINUTES, {"unstalled": cpu_unstalled_pct})
         return hours_of(row for row in rows if not any(isinstance(one, str | bytes) for one in row))
 
