@@ -86,17 +86,17 @@ class Admission:
     def wakeup(self) -> float:
         """When `TimePassed` is next to be fed; inf where nothing is due by itself."""
         ledger = self.ledger
-        due = [
-            self._ready_at,
-            ledger.next_alarm(),
-            ledger.next_by_hand_at,
-            self.alarms.next_at(ledger),
-        ]
+        due_at = min(self._ready_at, ledger.next_by_hand_at)
         if ledger.frozen:
-            due.append(self.ladder.next_at(ledger, self.governor))
+            due_at = min(due_at, self.ladder.next_at(ledger, self.governor))
         if self.governor.by_hand_until is not None:
-            due.append(self.governor.by_hand_until)
-        return min(due)
+            due_at = min(due_at, self.governor.by_hand_until)
+        # Hints may be of what is gone, which takes a look; those for later need none.
+        if ledger.soonest_at < due_at:
+            due_at = min(due_at, ledger.next_alarm())
+        if self.alarms.soonest_at < due_at:
+            due_at = min(due_at, self.alarms.next_at(ledger))
+        return due_at
 
     def snapshot(self) -> Iterator[ev.Record]:
         """The records that lead here: what a compacted journal holds."""
@@ -183,7 +183,7 @@ class Admission:
 
     def _expire(self, now: float) -> None:
         """Ends what is due, and ages who is. Comes before the event: what is over can't be used."""
-        for one in self.ledger.due(now):
+        for one in self.ledger.due(now) if self.ledger.soonest_at <= now else ():
             if isinstance(one, Lease):
                 gone = one.detached_until <= now
                 reason = Reason.CONNECTION_CLOSED if gone else Reason.TTL_PASSED

@@ -105,6 +105,11 @@ class Ledger:
 
     # --- time -----------------------------------------------------------------------------------
 
+    @property
+    def soonest_at(self) -> float:
+        """Nothing is due before; to ask for this costs nothing."""
+        return self._alarms[0][0] if self._alarms else inf
+
     def next_alarm(self) -> float:
         """When the next lease or waiter is due, or a waiter to be aged; inf where none is."""
         while self._alarms:

@@ -42,7 +42,7 @@ UNDER_PRESSURE = (
     bug(
         "nobody wakes for one that stands still",
         "admission.py",
-        "            due.append(self.ladder.next_at(ledger, self.governor))\n",
+        "            due_at = min(due_at, self.ladder.next_at(ledger, self.governor))\n",
         "            pass\n",
     ),
     bug(
