@@ -80,7 +80,7 @@ class Shedder:
                 self._is_wanted.set()
 
     def _park(self, lease: Lease, reason: str) -> None:
-        log.warning("lease %d is to be parked: %s", lease.id, reason)
+        _log(logging.WARNING, lease, f"is to be parked: {reason}")
         if lease.claim.park_signal:
             ask_to_end(lease, lease.claim.park_signal, "to make room")
         self._tell(lease, {"event": "park", "lease": lease.id, "reason": reason})
@@ -128,7 +128,7 @@ class Shedder:
             if one := self._standing.pop(lease.id, None):
                 # Not to be abandoned: it would leave somebody stopped.
                 await trio.to_thread.run_sync(one.end)
-                log.info("lease %d goes on", lease.id)
+                _log(logging.INFO, lease, "goes on")
             return
         if self.record_path is None or self._is_over(lease):
             return
@@ -140,15 +140,20 @@ class Shedder:
         except Exception as problem:  # noqa: BLE001
             self._standing.pop(lease.id)
             why = str(problem) if isinstance(problem, CantStop) else repr(problem)
-            log.info("lease %d is not stopped: %s", lease.id, why)
+            _log(logging.INFO, lease, f"is not stopped: {why}")
         else:
-            log.warning("lease %d stands still (%d processes): %s", lease.id, count, effect.reason)
+            said = f"stands still ({count} processes): {effect.reason}"
+            _log(logging.WARNING, lease, said)
 
     def _is_over(self, lease: Lease) -> bool:
         """Whether it is to go on before it was stopped."""
         return any(
             isinstance(one, shedding.Thaw) and one.lease.id == lease.id for one in self._wanted
         )
+
+
+def _log(level: int, lease: Lease, said: str) -> None:
+    log.log(level, "lease %d %s", lease.id, said, extra={"lease": lease.id})
 
 
 def advice_path(socket: Path) -> Path:
