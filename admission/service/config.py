@@ -38,6 +38,11 @@ from admission.service.thresholds import (
     with_bounds,
 )
 
+THROTTLING_DISABLED = (
+    "THROTTLING IS DISABLED by WVO_DISABLE_THROTTLE or ADMISSION_DISABLE_THROTTLE in the daemon's "
+    "environment: level 0 whatever the machine says, and no memory budget"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Config:

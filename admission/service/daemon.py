@@ -22,7 +22,7 @@ from admission.core.leases import Bound, Holder, Lease
 from admission.core.sample import Sample
 from admission.protocol import BadConfiguration, Frame
 from admission.service.access import OPERATOR, Viewer
-from admission.service.config import Config, load
+from admission.service.config import THROTTLING_DISABLED, Config, load
 from admission.service.descriptors import make_room, shortage
 from admission.service.ending import end_gently
 from admission.service.following import Following
@@ -30,6 +30,8 @@ from admission.service.history.recorder import History
 from admission.service.holders import Exit, exit_of
 from admission.service.journal import Journal
 from admission.service.local_hours import local_hours_now
+from admission.service.measuring.measuring import Measuring
+from admission.service.measuring.scales import Scales
 from admission.service.metrics import metrics_map
 from admission.service.queue_views import alarm_map, hand_map, shed_map
 from admission.service.sampler import Sampler
@@ -51,11 +53,6 @@ from admission.service.vigil import Vigil
 from admission.service.workspaces import Workspaces
 
 JOURNAL_RETRY_S = 1.0
-
-THROTTLING_DISABLED = (
-    "THROTTLING IS DISABLED by WVO_DISABLE_THROTTLE or ADMISSION_DISABLE_THROTTLE in the daemon's "
-    "environment: level 0 whatever the machine says, and no memory budget"
-)
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +106,10 @@ class Daemon:
         self._say_if_disabled()
         self._following = following or Following(Trees())
         self.survey = Survey(core, clock, socket, self._following.trees)
+        path = Path(socket) if socket else None
+        self.measuring = Measuring(self._following.trees, Scales(path))
         self.shedder = Shedder(
-            Path(socket) if socket else None,
+            path,
             self._following.known,
             lambda news: self.watchers.publish("shed", news),
             self._tell_holder,
@@ -172,7 +171,7 @@ class Daemon:
             ev.FindTree: lambda effect: self._following.want(effect.lease.id),
             ev.Alarmed: lambda effect: self._alarm(effect.alarm),
             ev.EndGently: lambda effect: end_gently(effect.lease),
-            Learnt: lambda effect: None,
+            Learnt: self._history.note_run if self._history else lambda effect: None,
             **dict.fromkeys(get_args(shedding.Effect), self.shedder.do),
         }
 
@@ -220,6 +219,10 @@ class Daemon:
         elif isinstance(record, ev.Granted):
             # At once for a new tree; for all that are out, with each sample.
             self.sensors.is_close |= record.lease.claim.bound is Bound.TREE
+            self.sensors.wanted_every_s = self.measuring.pass_every_s
+            self._sampling.hurry()
+        elif self.measuring.has_lost(record):
+            self.sensors.wanted_every_s = 0  # whether the kernel ended it is seen soon or never
             self._sampling.hurry()
         self.survey.note(record)
         if self._history is not None:
@@ -255,6 +258,7 @@ class Daemon:
         sample = self.core.governor.sample
         found = [] if sample is None else list(sample.failed)
         found += self._sampling.problems() + self._following.problems()
+        found += self.measuring.problems()
         if viewer.sees_all:  # these name folders and processes
             found += self.workspaces.problems()
             found += self.stopped.problems(self.core, self.clock(), self.config.stopped_s)
@@ -323,14 +327,15 @@ class Daemon:
             self.shedder.begin()
             self._vigil.begin(nursery)
             self._following.begin(nursery, self.core, self.feed)
-            if self._history is not None:
-                unstalled_pct = self.config.throttle.patience.cpu_unstalled_pct
-                await nursery.start(self._history.run, self.feed, unstalled_pct)
+            self.measuring.begin(nursery, self.core, self.feed)
             self.feed(ev.Restarted(tuple(records), living))
             self._is_taking_over = False
             if not self._rewrite_journal():
                 self._fail_journal(())
                 self.feed(ev.TimePassed())
+            if self._history is not None:  # it tells of runs, which come after what goes on now
+                unstalled_pct = self.config.throttle.patience.cpu_unstalled_pct
+                await nursery.start(self._history.run, self.feed, unstalled_pct)
             task_status.started()
             nursery.start_soon(self.shedder.run)
             nursery.start_soon(self._keep_time)
@@ -380,6 +385,8 @@ class Daemon:
         self.stopped.note(self.sensors.looks[0], self.core.ledger.holders())
         self._following.note(self.sensors.looks[0])
         self.sensors.is_close = self._following.has_trees
+        self.measuring.note(self.sensors.looks[0])
+        self.sensors.wanted_every_s = self.measuring.pass_every_s
         if self.watchers:
             self.watchers.publish("sample", {"event": "sample", **sample_map(sample, now)})
         self._note_metrics(sample)
