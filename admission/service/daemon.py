@@ -40,6 +40,7 @@ from admission.service.sensors import Sensors
 from admission.service.shedder import Shedder
 from admission.service.stopped import Stopped
 from admission.service.survey import Survey
+from admission.service.tasks import Tasks
 from admission.service.telling import Line, Places, Watchers
 from admission.service.trees import Trees
 from admission.service.views import (
@@ -106,6 +107,7 @@ class Daemon:
         self._say_if_disabled()
         self._following = following or Following(Trees())
         self.survey = Survey(core, clock, socket, self._following.trees)
+        self.tasks = Tasks(history)
         path = Path(socket) if socket else None
         self.measuring = Measuring(self._following.trees, Scales(path))
         self.shedder = Shedder(
@@ -344,6 +346,7 @@ class Daemon:
             nursery.start_soon(self._sampling.run)
             nursery.start_soon(self.workspaces.run)
             nursery.start_soon(self.survey.run)
+            nursery.start_soon(self.tasks.run)
 
     async def _keep_time(self) -> None:
         """Feeds `TimePassed` when the core's one deadline has come, and not before."""

@@ -184,6 +184,8 @@ def held_map(
         "from": "" if lease.is_left else describe(lease.claim.holder.pid),
         "stopped_s": None if for_s is None else round(for_s, 3),
         "max_hold_s": lease.claim.max_hold_s,
+        "agent": lease.claim.agent,
+        "workspace": lease.claim.workspace,
     }
     return {**row, "left": pids_of(lease.tree)} if lease.is_left else row
 

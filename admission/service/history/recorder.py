@@ -10,6 +10,7 @@ import logging
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import inf
@@ -102,6 +103,8 @@ class History:
         self._has_rows = threading.Event()
         self._is_full = threading.Event()
         self._is_over = threading.Event()
+        # Those who wait for what was noted until they asked to be written.
+        self._flushes: deque[threading.Event] = deque()
         # The thread's own: the open file, and the batch that could not be written yet.
         self._store: Store | None = None
         self._batch: list[Row] = []
@@ -217,6 +220,16 @@ class History:
             if found is not None:
                 yield found
 
+    def flush(self, wait_s: float) -> bool:
+        """Has what was noted until now written; whether that was tried within the time. Not for
+        the event loop, as it waits.
+        """
+        is_done = threading.Event()
+        self._flushes.append(is_done)
+        self._is_full.set()
+        self._has_rows.set()
+        return is_done.wait(wait_s)
+
     def remembered(self, cpu_unstalled_pct: float) -> Remembered | None:
         """What the file says of each hour, before it is written; None where it says nothing."""
         return self._said(lambda: remembered(self.path, cpu_unstalled_pct))
@@ -296,6 +309,14 @@ class History:
 
     def _save(self) -> bool:
         """Writes all there is; False where the file can't be written now."""
+        flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
+        try:
+            return self._write_all()
+        finally:
+            for one in flushes:
+                one.set()
+
+    def _write_all(self) -> bool:
         try:
             store = self._open()
             while self._batch or self._fill():
