@@ -259,7 +259,7 @@ def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> F
             wanted = Wanted(pool, task, pid, (lease, place), viewer)
             now = daemon.clock()
             stopped_s = partial(daemon.stopped.for_s, now=now)
-            return leases_map(daemon.core, now, wanted, stopped_s)
+            return leases_map(daemon.core, now, wanted, stopped_s, daemon.measuring.memory_bytes)
         case rq.WatchRequest(topics=topics):
             first = level_event(daemon.core.level, daemon.core.governor.reasons)
             daemon.watchers.add(line, message_id, topics, first)

@@ -10,7 +10,7 @@ import trio
 
 from admission.core import events as ev
 from admission.core.admission import Admission
-from admission.core.estimates import Measured, OutOfMemory
+from admission.core.estimates import Measured, OutOfMemory, Reading
 from admission.core.leases import Lease, Reason
 from admission.service.measuring.scales import Findings, Scales, Subject
 from admission.service.sensors.processes import Look
@@ -60,7 +60,7 @@ class Measuring:
         self._had_leases = False
         self._cost_s = 0.0
         self._problem: str | None = None
-        self._measured: frozenset[int] = frozenset()
+        self._readings: dict[int, Reading] = {}
 
     def begin(
         self, nursery: trio.Nursery, core: Admission, feed: Callable[[ev.Event], None]
@@ -88,7 +88,12 @@ class Measuring:
 
     def has_measured(self, number: int) -> bool:
         """Whether the last look found anything of this lease."""
-        return number in self._measured
+        return number in self._readings
+
+    def memory_bytes(self, number: int) -> int | None:
+        """What this lease's tree took at the last look; None where it was not measured."""
+        reading = self._readings.get(number)
+        return None if reading is None else reading.memory_bytes
 
     def has_lost(self, record: ev.Record) -> bool:
         """Whether this is the end of a measured lease by its holder's: it may have been killed."""
@@ -140,7 +145,7 @@ class Measuring:
         assert self._core is not None
         ledger = self._core.ledger
         readings = tuple(one for one in found.readings if ledger.lease(one.lease) is not None)
-        self._measured = frozenset(one.lease for one in readings)
+        self._readings = {one.lease: one for one in readings}
         if readings:
             self._feed(Measured(found.at, readings))
 
