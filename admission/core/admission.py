@@ -34,6 +34,7 @@ from admission.core.alarms import Alarms
 from admission.core.foresight import Remembered
 from admission.core.governor import Governor
 from admission.core.ladder import Ladder
+from admission.core.learning import Learner
 from admission.core.leases import Bound, Caller, Holder, Lease, Reason, Waiter
 from admission.core.ledger import Ledger
 from admission.core.levels import Level, PoolSpec
@@ -61,6 +62,7 @@ class Admission:
         steer(self.pools, governor)
         self.alarms = Alarms()
         self.ladder = Ladder()
+        self.learner = Learner(governor.throttle.learning)
         self._told_level = governor.row.level
         # When what fits and was not granted may be: it waits for the level's delay alone.
         self._ready_at = inf
@@ -120,6 +122,8 @@ class Admission:
             self._take_back(now, event.records)  # what never was can't be over
         self._expire(now)
         self._dispatch(now, event)
+        if self.learner.tallies:
+            effects += self.learner.note_ends(now, self.ledger.records)
         if isinstance(event, STEERING):
             self._adopt_level()
         sample = event.sample if isinstance(event, ev.Sampled) else None
@@ -162,13 +166,16 @@ class Admission:
             case Remembered():
                 self.governor.forecasts.remember(event)
             case estimates.Measured() | estimates.OutOfMemory() | estimates.Recalled():
-                pass
+                agents = self.pools.get(BUDGETED)
+                leases = agents.leases if agents else {}
+                self.ledger.effects += self.learner.take(event, leases)
             case ev.Woke():
                 self.governor.wake(now)
             case ev.SetLevel():
                 self._set_level(now, event)
             case ev.Configured():
                 configure(event, self.pools, self.governor)
+                self.learner.estimates.adopt(event.throttle.learning)
                 self.ledger.set_ageing(now, event.ageing)
             case ev.JournalWorks():
                 self.ledger.journal_works = True

@@ -22,6 +22,7 @@ from admission.core.leases import Bound, Holder, Lease
 from admission.core.sample import Sample
 from admission.protocol import Frame
 from admission.service.access import OPERATOR, Viewer
+from admission.service.bookkeeping import Bookkeeper
 from admission.service.config import Config, load
 from admission.service.counting import Counts, counts_map
 from admission.service.descriptors import make_room, shortage
@@ -32,6 +33,8 @@ from admission.service.holders import Exit, exit_of
 from admission.service.inforce import InForce
 from admission.service.journal import Journal
 from admission.service.local_hours import local_hours_now
+from admission.service.measuring.measuring import Measuring
+from admission.service.measuring.scales import Scales
 from admission.service.metrics import metrics_map
 from admission.service.queue_views import alarm_map, hand_map, shed_map
 from admission.service.sampler import Sampler
@@ -40,6 +43,7 @@ from admission.service.sensors import Sensors
 from admission.service.shedder import Shedder
 from admission.service.stopped import Stopped
 from admission.service.survey import Survey
+from admission.service.tasks import Tasks
 from admission.service.telling import Line, Places, Watchers
 from admission.service.trees import Trees
 from admission.service.views import (
@@ -51,8 +55,6 @@ from admission.service.views import (
 )
 from admission.service.vigil import Vigil
 from admission.service.workspaces import Workspaces
-
-JOURNAL_RETRY_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ class Daemon:
         self.watchers.limits = config.core_limits
         self.started_at = clock()
         self.level_since = clock()
-        self._journal = journal
+        self._books = Bookkeeper(journal, core.snapshot)
         self.sensors = sensors or Sensors()
         self.stopped = Stopped()
         self.workspaces = workspaces or Workspaces()
@@ -104,8 +106,11 @@ class Daemon:
         )
         self._following = following or Following(Trees())
         self.survey = Survey(core, clock, socket, self._following.trees)
+        self.tasks = Tasks(history)
+        path = Path(socket) if socket else None
+        self.measuring = Measuring(self._following.trees, Scales(path))
         self.shedder = Shedder(
-            Path(socket) if socket else None,
+            path,
             self._following.known,
             lambda news: self.watchers.publish("shed", news),
             self._tell_holder,
@@ -114,12 +119,10 @@ class Daemon:
         self._places = Places()
         self._inbox: deque[ev.Event] = deque()
         self._is_feeding = False
-        self._is_taking_over = True
         self._is_stopping = False
         # By when the timekeeper wakes, if nobody wakes it before.
         self._due_at = inf
         self._rearmed = trio.Event()
-        self._journal_failed = trio.Event()
         self._vigil = Vigil(
             lambda holder: self.feed(ev.HolderExited(holder)), core.needs, watch_exit
         )
@@ -146,8 +149,7 @@ class Daemon:
         try:
             while self._inbox:
                 self._carry_out(self.core.handle(self.clock(), self._inbox.popleft()))
-            if self._journal.wants_rewrite:
-                self._rewrite_journal()  # if it can't be, the long one goes on
+            self._books.shorten()
             if self.core.wakeup() != self._due_at:
                 self._rearmed.set()
             if self.core.ledger.waiting:
@@ -158,7 +160,7 @@ class Daemon:
     def _carry_out(self, effects: list[ev.Effect]) -> None:
         for index, effect in enumerate(effects):
             if isinstance(effect, ev.Persist):
-                if not self._write(effect.record) and self._note_unwritten(effects[index:]):
+                if not self._books.write(effect.record) and self._note_unwritten(effects[index:]):
                     return
                 self._publish(effect.record)
             else:
@@ -172,13 +174,9 @@ class Daemon:
             ev.FindTree: lambda effect: self._following.want(effect.lease.id),
             ev.Alarmed: lambda effect: self._alarm(effect.alarm),
             ev.EndGently: lambda effect: end_gently(effect.lease),
-            Learnt: lambda effect: None,
+            Learnt: self._history.note_run if self._history else lambda effect: None,
             **dict.fromkeys(get_args(shedding.Effect), self.shedder.do),
         }
-
-    def _write(self, record: ev.Record) -> bool:
-        # While taking over there is no file yet: the first one is written whole, right after.
-        return self._is_taking_over or self._journal.append(record)
 
     def _tell(self, effect: ev.Answer) -> None:
         """Sends an answer to whoever asked, if that connection is still there."""
@@ -208,9 +206,7 @@ class Daemon:
         return is_promise
 
     def _fail_journal(self, records: tuple[ev.Record, ...]) -> None:
-        if not self._journal_failed.is_set():
-            log.error("the journal %s can't be written: nothing is granted", self._journal.path)
-        self._journal_failed.set()
+        self._books.note_failure()
         # Before anything else that waits to be fed: the core must know first.
         self._inbox.appendleft(ev.JournalFailed(records))
 
@@ -223,6 +219,10 @@ class Daemon:
         elif isinstance(record, ev.Granted):
             # At once for a new tree; for all that are out, with each sample.
             self.sensors.is_close |= record.lease.claim.bound is Bound.TREE
+            self.sensors.wanted_every_s = self.measuring.pass_every_s
+            self._sampling.hurry()
+        elif self.measuring.has_lost(record):
+            self.sensors.wanted_every_s = 0  # whether the kernel ended it is seen soon or never
             self._sampling.hurry()
         self.survey.note(record)
         if self._history is not None:
@@ -263,13 +263,14 @@ class Daemon:
             **counts_map(self.counts, self.core, now),
             "uptime_s": round(now - self.started_at, 3),
             "connections": len(self.lines),
-            "journal_bytes": self._journal.size_bytes,
+            "journal_bytes": self._books.size_bytes,
         }
 
     def _degraded(self, viewer: Viewer) -> list[str]:
         sample = self.core.governor.sample
         found = [] if sample is None else list(sample.failed)
         found += self._sampling.problems() + self._following.problems()
+        found += self.measuring.problems()
         if viewer.sees_all:  # these name folders and processes
             found += self.workspaces.problems()
             found += self.stopped.problems(self.core, self.clock(), self.config.stopped_s)
@@ -279,7 +280,7 @@ class Daemon:
             found.append(problem)
         found += self._in_force.problems()
         if not self.core.journal_works:
-            found.append(f"the journal {self._journal.path} can't be written: no lease is granted")
+            found.append(f"{self._books.problem()}: no lease is granted")
         return found
 
     def reload(self) -> None:
@@ -322,22 +323,24 @@ class Daemon:
             self.shedder.begin()
             self._vigil.begin(nursery)
             self._following.begin(nursery, self.core, self.feed)
-            if self._history is not None:
-                unstalled_pct = self.config.throttle.patience.cpu_unstalled_pct
-                await nursery.start(self._history.run, self.feed, unstalled_pct)
+            self.measuring.begin(nursery, self.core, self.feed)
             self.feed(ev.Restarted(tuple(records), living))
-            self._is_taking_over = False
-            if not self._rewrite_journal():
+            self._books.is_taking_over = False
+            if not self._books.rewrite():
                 self._fail_journal(())
                 self.feed(ev.TimePassed())
+            if self._history is not None:  # it tells of runs, which come after what goes on now
+                unstalled_pct = self.config.throttle.patience.cpu_unstalled_pct
+                await nursery.start(self._history.run, self.feed, unstalled_pct)
             task_status.started()
             nursery.start_soon(self.shedder.run)
             nursery.start_soon(self._keep_time)
-            nursery.start_soon(self._keep_journal)
+            nursery.start_soon(self._books.keep, lambda: self.feed(ev.JournalWorks()))
             nursery.start_soon(self._places.keep_telling, self.core.ledger, self.lines, self.clock)
             nursery.start_soon(self._sampling.run)
             nursery.start_soon(self.workspaces.run)
             nursery.start_soon(self.survey.run)
+            nursery.start_soon(self.tasks.run)
 
     async def _keep_time(self) -> None:
         """Feeds `TimePassed` when the core's one deadline has come, and not before."""
@@ -349,24 +352,6 @@ class Daemon:
                 await self._rearmed.wait()
             if self.clock() >= due_at:
                 self.feed(ev.TimePassed())
-
-    def _rewrite_journal(self) -> bool:
-        try:
-            self._journal.rewrite(self.core.snapshot())
-        except OSError as problem:
-            log.warning("the journal can't be written anew: %s", problem)
-            return False
-        return True
-
-    async def _keep_journal(self) -> None:
-        """After a failure, tries to write the whole state anew until that works."""
-        while True:
-            await self._journal_failed.wait()
-            while not self._rewrite_journal():  # noqa: ASYNC110 -- a disk tells nobody
-                await trio.sleep(JOURNAL_RETRY_S)
-            self._journal_failed = trio.Event()
-            log.info("the journal can be written again")
-            self.feed(ev.JournalWorks())
 
     def _note_metrics(self, sample: Sample) -> None:
         taken_at = time.time() - (self.clock() - sample.at)
@@ -380,6 +365,8 @@ class Daemon:
         self.stopped.note(self.sensors.looks[0], self.core.ledger.holders())
         self._following.note(self.sensors.looks[0])
         self.sensors.is_close = self._following.has_trees
+        self.measuring.note(self.sensors.looks[0])
+        self.sensors.wanted_every_s = self.measuring.pass_every_s
         if self.watchers:
             self.watchers.publish("sample", {"event": "sample", **sample_map(sample, now)})
         self._note_metrics(sample)

@@ -55,6 +55,8 @@ class AcquireRequest(Request):
     park_signal: ParkSignal = ""
     interactive: bool = False
     resumes: Number | None = None
+    agent: Label = ""
+    workspace: Label = ""
 
 
 class CancelRequest(Request):
@@ -180,6 +182,14 @@ class OrphansRequest(Request):
 
     op = "orphans"
     pids: Annotated[list[int], Meta(max_length=256)] = field(default_factory=list)
+
+
+class TasksRequest(Request):
+    """`task`: only this one; `since_s`: how far back."""
+
+    op = "tasks"
+    task: Label | None = None
+    since_s: SecondsAboveZero | None = None
 
 
 class ReloadRequest(Request):

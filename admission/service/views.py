@@ -145,11 +145,12 @@ def leases_map(
     now: float,
     wanted: Wanted,
     stopped_s: Callable[[Holder], float | None] = lambda _: None,
+    memory_bytes: Callable[[int], int | None] = lambda _: None,
 ) -> Frame:
     """Who holds what, and who waits. The filters leave out, they don't renumber positions.
 
     As much as one answer takes; where there is more, `more` is the `after` to ask again with.
-    `stopped_s`: for how long a holder has been stopped.
+    `stopped_s`: for how long a holder has been stopped; `memory_bytes`: what a lease's tree takes.
     """
     last_lease, skip = wanted.after
     held = [lease for pool in core.pools.values() for lease in pool.leases.values()]
@@ -159,7 +160,10 @@ def leases_map(
     held.sort(key=lambda lease: lease.id)
     room = Room(ROWS_BYTES_MAX)
     row = wanted.viewer.row
-    held_rows = (row(lease.claim, held_map(lease, now, stopped_s)) for lease in held)
+    held_rows = (
+        row(lease.claim, held_map(lease, now, stopped_s) | {"memory_bytes": memory_bytes(lease.id)})
+        for lease in held
+    )
     leases = list(takewhile(room.takes, held_rows))
     waiting_rows = (
         row(place.waiter.claim, waiting_map(place, now, _climbed(core, place))) for place in places
@@ -184,6 +188,8 @@ def held_map(
         "from": "" if lease.is_left else describe(lease.claim.holder.pid),
         "stopped_s": None if for_s is None else round(for_s, 3),
         "max_hold_s": lease.claim.max_hold_s,
+        "agent": lease.claim.agent,
+        "workspace": lease.claim.workspace,
     }
     return {**row, "left": pids_of(lease.tree)} if lease.is_left else row
 

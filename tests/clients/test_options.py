@@ -141,7 +141,7 @@ def test_whatever_is_read_quickly_is_what_argparse_reads(command: str, data: st.
         (["-x"], "unrecognized arguments: -x"),
         (["--pool"], "argument --pool: expected one argument"),
         (["--pool", "--json"], "argument --pool: expected one argument"),
-        (["--w", "3"], "ambiguous option: --w could match --weight, --wait"),
+        (["--w", "3"], "ambiguous option: --w could match --weight, --workspace, --wait"),
         (["--no-wait=3"], "argument --no-wait: ignored explicit argument '3'"),
         (["--weight", "0"], 'argument --weight: "0" is no whole number from 1 up'),
         (["--weight=-1"], 'argument --weight: "-1" is no whole number from 1 up'),

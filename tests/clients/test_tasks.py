@@ -138,3 +138,19 @@ def test_a_task_has_bounds_of_its_own_or_those_of_all() -> None:
     for wrong in ('"by": 5', '"end_after_max": true', '"max_hold": "soon"', '"by": "24:00"'):
         with pytest.raises(WrongUsage, match="here, line 1"):
             read_tasks([f'{{"command": "a", {wrong}}}'], "here")
+
+
+@pytest.mark.parametrize(
+    ("command", "program"),
+    [
+        ("claude -p 'go on'", "claude"),
+        ("CI=1 /usr/bin/make test", "make"),
+        ("(cd a && make)", ""),
+        ("A=1", ""),
+    ],
+)
+def test_the_program_of_a_command_is_known_where_it_stands_first(
+    command: str, program: str
+) -> None:
+    (task,) = read_tasks([command], "list")
+    assert task.program == program

@@ -8,7 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from admission.core import events as ev
 from admission.core.leases import Bound, Claim, Holder, Lease, Waiter
-from admission.service.daemon import JOURNAL_RETRY_S
+from admission.service.bookkeeping import RETRY_S as JOURNAL_RETRY_S
 from admission.service.journal import Journal
 from tests.service.conftest import Start
 from tests.service.stage import BOOT, FIRST_PID, Stage, code_of, error_of, map_of, rest

@@ -1,4 +1,6 @@
-"""What a history says of each hour: what the daemon's profiles are built anew from at its start."""
+"""What a history says of each hour and of each task: what the daemon builds its profiles and its
+estimates anew from at its start.
+"""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -6,9 +8,12 @@ from contextlib import closing
 from itertools import groupby
 from math import floor
 from pathlib import Path
+from typing import Any
 
+from admission.core.estimates import Ended, Recalled, Run
 from admission.core.foresight import Remembered
 from admission.core.profile import Hour, hour_of
+from admission.service.history.schema import RUN_COLUMNS
 from admission.service.local_hours import local_hours
 
 # An hour of which fewer minutes were seen says little of it.
@@ -24,6 +29,17 @@ _MINUTES = f"""SELECT minute, memory_used_pct, {_CPU} FROM (
     SELECT CAST(at / 60 AS INTEGER) AS minute, avg(memory_used_pct), avg(cpu_used_pct),
         avg(cpu_stall_pct) FROM samples GROUP BY 1)
     ORDER BY minute"""
+# Of each task of each user, so many of the last runs; and of all of them, so many.
+RUNS_OF_A_TASK = 30
+RUNS_MAX = 10_000
+_RUNS = f"""SELECT {", ".join(RUN_COLUMNS)} FROM (
+    SELECT *, row_number() OVER (PARTITION BY uid, task ORDER BY id DESC) AS nth
+    FROM (SELECT * FROM runs ORDER BY id DESC LIMIT {RUNS_MAX}))
+    WHERE nth <= {RUNS_OF_A_TASK} ORDER BY id"""
+# What each column holds in a file that is sound.
+_KINDS = tuple(
+    str if name in ("task", "agent", "workspace", "ended") else int | float for name in RUN_COLUMNS
+)
 
 Minute = tuple[int, float | None, float | None]
 
@@ -34,12 +50,37 @@ def remembered(path: Path, cpu_unstalled_pct: float) -> Remembered:
     Raises:
         sqlite3.Error: it can't be read.
     """
-    uri = path.absolute().as_uri()
-    with closing(sqlite3.connect(f"{uri}?mode=ro", uri=True)) as connection:
+    with closing(_open(path)) as connection:
         if connection.execute(_TABLES).fetchone() != (2,):
             return Remembered((), ())
         rows = connection.execute(_MINUTES, {"unstalled": cpu_unstalled_pct})
         return hours_of(row for row in rows if not any(isinstance(one, str | bytes) for one in row))
+
+
+def recalled(path: Path) -> Recalled:
+    """The last runs of each task in this history, oldest first. Not for the event loop.
+
+    Raises:
+        sqlite3.Error: it can't be read, or an earlier version wrote it, which noted no runs.
+    """
+    with closing(_open(path)) as connection:
+        found = [run for row in connection.execute(_RUNS) if (run := _run_of(row)) is not None]
+    return Recalled(tuple(found))
+
+
+def _run_of(row: tuple[object, ...]) -> Run | None:
+    """None where it holds what no daemon has written."""
+    if not all(isinstance(one, kind) for one, kind in zip(row, _KINDS, strict=True)):
+        return None
+    named: dict[str, Any] = dict(zip(RUN_COLUMNS, row, strict=True))
+    try:
+        return Run(**{**named, "ended": Ended(named["ended"])})
+    except ValueError:
+        return None
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
 def hours_of(minutes: Iterable[Minute]) -> Remembered:

@@ -10,8 +10,8 @@ import trio
 
 from admission.core import events as ev
 from admission.core.admission import Admission
-from admission.core.estimates import Measured, OutOfMemory
-from admission.core.leases import Lease
+from admission.core.estimates import Measured, OutOfMemory, Reading
+from admission.core.leases import Lease, Reason
 from admission.service.measuring.scales import Findings, Scales, Subject
 from admission.service.sensors.processes import Look
 from admission.service.sensors.source import SAID_CHARS_MAX, one_line
@@ -19,6 +19,8 @@ from admission.service.trees import Trees
 
 # What the pass over all processes takes, for each; it is made in another thread.
 PASS_S_PER_PROCESS = 12e-6
+# Why a lease ends whose holder has; that may be noticed by its connection first.
+_LOST = (Reason.HOLDER_EXITED, Reason.CONNECTION_CLOSED)
 
 T = TypeVar("T")
 
@@ -49,6 +51,7 @@ class Measuring:
         self._share = share
         self._run: Run = run or self._in_thread
         self._nursery: trio.Nursery | None = None
+        self._core: Admission | None = None
         # A look that hangs keeps this until it ends: there is never a second thread.
         self._limiter = trio.CapacityLimiter(1)
         self._latest: Look | None = None
@@ -57,7 +60,7 @@ class Measuring:
         self._had_leases = False
         self._cost_s = 0.0
         self._problem: str | None = None
-        self._measured: frozenset[int] = frozenset()
+        self._readings: dict[int, Reading] = {}
 
     def begin(
         self, nursery: trio.Nursery, core: Admission, feed: Callable[[ev.Event], None]
@@ -79,13 +82,24 @@ class Measuring:
     @property
     def pass_every_s(self) -> float:
         """How often the table of processes is wanted, at most; inf where it is not."""
-        if not self._share or not self._core.ledger.held:
+        if not self._share or self._core is None or not self._core.ledger.held:
             return inf
         return self._cost_s / self._share
 
     def has_measured(self, number: int) -> bool:
         """Whether the last look found anything of this lease."""
-        return number in self._measured
+        return number in self._readings
+
+    def memory_bytes(self, number: int) -> int | None:
+        """What this lease's tree took at the last look; None where it was not measured."""
+        reading = self._readings.get(number)
+        return None if reading is None else reading.memory_bytes
+
+    def has_lost(self, record: ev.Record) -> bool:
+        """Whether this is the end of a measured lease by its holder's: it may have been killed."""
+        if not isinstance(record, ev.Ended) or record.before is None:
+            return False
+        return record.reason in _LOST and self.has_measured(record.lease)
 
     def note(self, look: Look | None) -> None:
         """The processes as of the last pass, which may have been noted already."""
@@ -108,6 +122,7 @@ class Measuring:
         self._is_looking = False
 
     def _leases(self) -> tuple[Lease, ...]:
+        assert self._core is not None
         return tuple(one for pool in self._core.pools.values() for one in pool.leases.values())
 
     async def _measure(self, look: Look, leases: tuple[Lease, ...]) -> None:
@@ -127,9 +142,10 @@ class Measuring:
         for number in sorted(found.out_of_memory):
             log.warning("lease %d: the kernel ended a process of it for want of memory", number)
             self._feed(OutOfMemory(number))
+        assert self._core is not None
         ledger = self._core.ledger
         readings = tuple(one for one in found.readings if ledger.lease(one.lease) is not None)
-        self._measured = frozenset(one.lease for one in readings)
+        self._readings = {one.lease: one for one in readings}
         if readings:
             self._feed(Measured(found.at, readings))
 

@@ -9,7 +9,7 @@ from admission.protocol import AdmissionError, Frame, LeaseLost
 from admission_client.aio import Client
 from admission_client.aio_keeping import kept
 from admission_client.blocking import FAREWELL_S
-from admission_client.granted import Lease, claim_fields, parent_lease
+from admission_client.granted import Lease, claim_fields, parent_lease, workspace_here
 from admission_client.leasing import Tenure
 
 TYPE_CHECKING = False
@@ -62,6 +62,8 @@ async def lease(
     on_lost: "OnLost | None" = None,
     on_park: "OnPark | None" = None,
     resumes: int | None = None,
+    agent: str = "",
+    workspace: str | None = None,
     cancel_on_lost: bool = False,
 ) -> AsyncIterator[HeldLease]:
     """Holds a lease for the body of an `async with`; all is as with `admission_client.lease`, but
@@ -87,6 +89,8 @@ async def lease(
         end_after_max=end_after_max,
         park_signal=None if on_park is None else "",
         resumes=resumes,
+        agent=agent,
+        workspace=workspace_here() if workspace is None else workspace,
     )
     is_told = (on_lost, on_park) != (None, None)
     is_kept = is_told or cancel_on_lost or bound == "connection"

@@ -233,6 +233,8 @@ class Autopilot:
         command = [sys.executable, "-P", "-m", "admission_client.cli", "run", "--quiet"]
         command += [f"--lease-fd={speaking}", f"--task={task.name}", f"--weight={task.weight}"]
         command += [f"--group=autopilot-{os.getpid()}", f"--socket={self._socket}"]
+        if task.program:  # else it is the shell's name
+            command.append(f"--agent={task.program}")
         command += task.limits(time.monotonic())
         if task.resume_command is not None:
             command.append("--park-signal=none")  # we hear of it, and ask all that it started

@@ -6,7 +6,7 @@ Plain classes, since `dataclasses` and `typing` cost a third of an interpreter's
 
 import os
 
-from admission.protocol import Frame, Unreachable
+from admission.protocol import LABEL_CHARS_MAX, Frame, Unreachable
 
 # What a command that runs under a lease finds in its environment.
 LEASE_VARIABLE = "ADMISSION_LEASE"
@@ -132,6 +132,8 @@ def claim_fields(
     park_signal: str | None = None,
     resumes: int | None = None,
     is_interactive: bool | None = None,
+    agent: str = "",
+    workspace: str = "",
 ) -> Frame:
     """The fields of an `acquire`; docs/design.md, "On the socket", says what they mean.
 
@@ -147,8 +149,26 @@ def claim_fields(
         fields |= {"parkable": True, "park_signal": park_signal or None}
     elif os.isatty(0) if is_interactive is None else is_interactive:
         fields["interactive"] = True
-    fields["resumes"] = resumes
+    fields |= {"resumes": resumes, "agent": agent or None, "workspace": workspace or None}
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def workspace_here() -> str:
+    """Where this process works, as a label: the root of the repository, or else its folder."""
+    try:
+        folder = os.getcwd()
+    except OSError:  # it was removed
+        return ""
+    above = folder
+    while not os.path.exists(f"{above}/.git"):
+        if above == (above := os.path.dirname(above)):
+            return as_label(folder)
+    return as_label(above)
+
+
+def as_label(name: str) -> str:
+    """A file's name as text: it may have any bytes for one."""
+    return name.encode(errors="replace").decode()[:LABEL_CHARS_MAX]
 
 
 def whole(frame: Frame, name: str) -> int:

@@ -3,16 +3,18 @@
 import os
 import sys
 
-from admission.protocol import LABEL_CHARS_MAX, BadRequest, Frame, Unreachable, socket_path
+from admission.protocol import BadRequest, Frame, Unreachable, socket_path
 from admission_client.blocking import Client
 from admission_client.durations import said
 from admission_client.granted import (
     Lease,
+    as_label,
     claim_fields,
     enclosing_lease,
     number,
     parent_lease,
     whole,
+    workspace_here,
 )
 from admission_client.options import (
     CLAIM,
@@ -131,7 +133,9 @@ def run(words: list[str]) -> int:
         return program
     units = options.weight
     try:
-        options.task = options.task or _label(options.words[0])
+        program_name = as_label(os.path.basename(options.words[0]))
+        options.task = options.task or program_name
+        options.agent = options.agent or program_name
         lease = _acquire(options, _fields(options, None, parent_lease()))
         os.environ.update(lease.environment())
         # What runs below asks the same daemon, and can be told to be its.
@@ -154,11 +158,6 @@ def run(words: list[str]) -> int:
     return _become(program, options.words)
 
 
-def _label(command: str) -> str:
-    """The command's name, as text: a file may have any bytes for one."""
-    return os.path.basename(command).encode(errors="replace").decode()[:LABEL_CHARS_MAX]
-
-
 def _fields(options: Options, pid: int | None, parent: int | None) -> Frame:
     return claim_fields(
         pool=options.pool,
@@ -176,6 +175,8 @@ def _fields(options: Options, pid: int | None, parent: int | None) -> Frame:
         end_after_max=options.end_after_max,
         park_signal="" if options.park_signal == "none" else options.park_signal,
         resumes=options.resumes,
+        agent=options.agent or "",
+        workspace=workspace_here() if options.workspace is None else options.workspace,
     )
 
 

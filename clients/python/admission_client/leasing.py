@@ -4,7 +4,7 @@ import os
 
 from admission.protocol import REQUEST_BYTES, AdmissionError, Frame, LeaseLost
 from admission_client.blocking import Client
-from admission_client.granted import Lease, claim_fields, parent_lease, text
+from admission_client.granted import Lease, claim_fields, parent_lease, text, workspace_here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -176,6 +176,8 @@ class lease:
             than tell the body, as by an Event. The lease then ends as parked.
         resumes: the id of a parked lease that this one goes on with: it waits at the head of its
             class.
+        agent: a label: which program works.
+        workspace: a label: where; without it, the root of the repository, or the folder.
 
     Raises:
         NoSlot: nothing was free within the wait.
@@ -202,6 +204,8 @@ class lease:
         on_lost: "OnLost | None" = None,
         on_park: "OnPark | None" = None,
         resumes: int | None = None,
+        agent: str = "",
+        workspace: str | None = None,
     ) -> None:
         self._fields = claim_fields(
             pool=pool,
@@ -218,6 +222,8 @@ class lease:
             end_after_max=end_after_max,
             park_signal=None if on_park is None else "",
             resumes=resumes,
+            agent=agent,
+            workspace=workspace_here() if workspace is None else workspace,
         )
         self._wait_s = wait
         self._on_lost, self._on_park = on_lost, on_park

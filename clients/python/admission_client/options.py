@@ -229,6 +229,8 @@ CLAIM = (
     Option("--task", "task", "a label: what it is for", "LABEL"),
     Option("--class", "class_", "critical, normal or batch (normal)", "CLASS", parse_class),
     Option("--group", "group", "whatever should share fairly", "LABEL"),
+    Option("--agent", "agent", "a label: which program works (the command's name)", "LABEL"),
+    Option("--workspace", "workspace", "a label: where (the root of the repository)", "LABEL"),
     Option(
         "--nested",
         "nested",

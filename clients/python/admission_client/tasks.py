@@ -1,6 +1,7 @@
 """The list of tasks that the autopilot runs: a shell command a line, or a JSON object a line."""
 
 import json
+import os
 import time
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -40,6 +41,15 @@ class Task:
         """What is to be run now."""
         again = self.resume_command if self.resumes is not None else None
         return again or self.command
+
+    @property
+    def program(self) -> str:
+        """What the command begins with, less variables before it; empty where that is no name."""
+        for word in self.command.split():
+            if "=" not in word:
+                name = os.path.basename(word.strip("'\""))
+                return _label(name) if name[:1].isalnum() else ""
+        return ""
 
     def within(self, options: Options) -> "Task":
         """The same within what is asked of all tasks, where it has nothing of its own."""

@@ -22,6 +22,10 @@ export interface AcquireOptions extends WaitOptions {
   class?: "critical" | "normal" | "batch" | undefined;
   /** Whatever should share fairly. */
   group?: string | undefined;
+  /** A label: which program works. */
+  agent?: string | undefined;
+  /** A label: where. */
+  workspace?: string | undefined;
   /** Ends by itself after so many milliseconds unless renewed. */
   ttlMs?: number | undefined;
   /**
@@ -93,6 +97,8 @@ export function claimFields(options: AcquireOptions): Frame {
     // Nobody stops what a person works with.
     interactive: options.onPark === undefined && isatty(0) ? true : undefined,
     resumes: options.resumes,
+    agent: options.agent,
+    workspace: options.workspace,
   };
 }
 
