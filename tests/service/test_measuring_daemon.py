@@ -108,6 +108,19 @@ async def test_the_table_is_wanted_while_something_is_out_and_not_otherwise(
     assert machine.stage.daemon.sensors.wanted_every_s == float("inf")
 
 
+async def test_trees_that_neither_grow_nor_shrink_are_looked_at_as_seldom_as_the_machine_is(
+    start: Start, autojump_clock: MockClock
+) -> None:
+    machine, _, _ = await measured(start)
+    assert machine.wanted.wanted_every_s < 1.0
+    machine.look()
+    await rest(6)
+    await rest(6)
+    assert machine.wanted.wanted_every_s == float("inf")
+    machine.stage.hold(machine.stage.connect(), bound="process")
+    assert machine.wanted.wanted_every_s < 1.0, "nothing is known of the new one"
+
+
 async def test_a_holder_that_the_kernel_ended_is_looked_for_at_once(
     start: Start, autojump_clock: MockClock
 ) -> None:

@@ -13,6 +13,7 @@ from admission.core.admission import Admission
 from admission.core.estimates import Measured, OutOfMemory, Reading
 from admission.core.leases import Lease, Reason
 from admission.service.measuring.scales import Findings, Scales, Subject
+from admission.service.measuring.weighing import has_changed
 from admission.service.sensors.processes import Look
 from admission.service.sensors.source import SAID_CHARS_MAX, one_line
 from admission.service.trees import Trees
@@ -61,6 +62,8 @@ class Measuring:
         self._cost_s = 0.0
         self._problem: str | None = None
         self._readings: dict[int, Reading] = {}
+        # Those that took as much at the last look as at the one before.
+        self._steady: frozenset[int] = frozenset()
 
     def begin(
         self, nursery: trio.Nursery, core: Admission, feed: Callable[[ev.Event], None]
@@ -81,10 +84,13 @@ class Measuring:
 
     @property
     def pass_every_s(self) -> float:
-        """How often the table of processes is wanted, at most; inf where it is not."""
+        """How often the table of processes is wanted, at most; inf where it is not, or where it is
+        read often enough without that, as no tree grows or shrinks.
+        """
         if not self._share or self._core is None or not self._core.ledger.held:
             return inf
-        return self._cost_s / self._share
+        is_steady = all(lease.id in self._steady for lease in self._leases())
+        return inf if is_steady else self._cost_s / self._share
 
     def has_measured(self, number: int) -> bool:
         """Whether the last look found anything of this lease."""
@@ -145,7 +151,13 @@ class Measuring:
         assert self._core is not None
         ledger = self._core.ledger
         readings = tuple(one for one in found.readings if ledger.lease(one.lease) is not None)
-        self._readings = {one.lease: one for one in readings}
+        before, self._readings = self._readings, {one.lease: one for one in readings}
+        self._steady = frozenset(
+            one.lease
+            for one in readings
+            if (had := before.get(one.lease))
+            and not has_changed(had.memory_bytes, one.memory_bytes)
+        )
         if readings:
             self._feed(Measured(found.at, readings))
 

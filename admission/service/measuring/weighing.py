@@ -71,6 +71,11 @@ class _Weighed:
     bytes: int
 
 
+def has_changed(before_bytes: int, now_bytes: int) -> bool:
+    """Whether a tree takes noticeably more or less than it did."""
+    return abs(now_bytes - before_bytes) > max(CHANGED_SHARE * before_bytes, CHANGED_BYTES)
+
+
 class Weighing:
     """See the module."""
 
@@ -118,7 +123,7 @@ class Weighing:
         had = self._weighed.get(number)
         if had is None or had.pids != pids or at - had.at >= OLD_S:
             return True
-        return abs(rss_bytes - had.rss_bytes) > max(CHANGED_SHARE * had.rss_bytes, CHANGED_BYTES)
+        return has_changed(had.rss_bytes, rss_bytes)
 
     def _reckoned(self, number: int, rss_bytes: int) -> int:
         had = self._weighed.get(number)
