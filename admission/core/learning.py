@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, inf
-from statistics import fmean, median
 
+from admission.core.averages import mean, median
 from admission.core.estimates import (
     Ended,
     Estimate,
@@ -198,9 +198,9 @@ def figures_of(runs: Sequence[Run], settings: Learning) -> Figures:
     return Figures(
         runs=len(runs),
         whole=len(whole),
-        mean_bytes=over(fmean, lambda run: run.mean_bytes),
+        mean_bytes=over(mean, lambda run: run.mean_bytes),
         peak_bytes=over(height, lambda run: run.peak_bytes),
-        cores=over(fmean, lambda run: run.cpu_s / run.lasted_s if run.lasted_s > 0 else 0.0),
+        cores=over(mean, lambda run: run.cpu_s / run.lasted_s if run.lasted_s > 0 else 0.0),
         lasts_s=over(median, lambda run: run.lasted_s),
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import inf
 
+from admission.core.averages import median
 from admission.core.budget import Memory
 from admission.core.leases import Lease, State, Waiter
 from admission.core.levels import Level, PoolSpec
@@ -264,6 +265,4 @@ class Pool:
         if not self._hold_times_s:
             return None
         so_far_s = [now - lease.granted_at for lease in self.leases.values() if lease.is_out]
-        by_length = sorted([*self._hold_times_s, *so_far_s])
-        half = len(by_length) // 2
-        return (by_length[half] + by_length[~half]) / 2  # the median
+        return median([*self._hold_times_s, *so_far_s])

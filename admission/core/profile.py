@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from math import floor
 
-from admission.core.skill import mean
+from admission.core.averages import mean
 from admission.core.values import value
 
 HOURS = 168

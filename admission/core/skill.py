@@ -7,21 +7,16 @@ early enough for somebody to act on it.
 """
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
+
+from admission.core.averages import mean
 
 ERRORS_MAX = 200
 # Warnings that are remembered.
 WARNINGS_MAX = 20
 # Less than the time between two looks helps nobody.
 LEAD_MIN_S = 5.0
-
-
-def mean(values: Iterable[float]) -> float:
-    """Of one value at least. Without `statistics`, which the daemon would import for this alone."""
-    found = list(values)
-    return sum(found) / len(found)
 
 
 class Errors:
