@@ -12,7 +12,7 @@ from dataclasses import replace
 from math import inf
 
 from admission.core.budget import Memory
-from admission.core.leases import Lease, State, Waiter
+from admission.core.leases import Claim, Lease, State, Waiter
 from admission.core.levels import Level, PoolSpec
 from admission.core.order import Listing, Queue
 from admission.core.reserving import NOTHING, Kept, Kind, Reservations, kind_of
@@ -55,6 +55,8 @@ class Pool:
         self.reservations = Reservations()
         self.paused_until: float | None = None
         self.last_grant_at = -inf
+        # How long a lease of a claim lasts, by what was learnt; None while nothing was.
+        self.expects: Callable[[Claim], float | None] | None = None
         self._hold_times_s: deque[float] = deque(maxlen=HOLD_TIMES_KEPT)
 
     @property

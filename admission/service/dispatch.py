@@ -258,7 +258,8 @@ def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> F
             daemon.watchers.add(line, message_id, topics, first)
             return {}
         case rq.ExplainRequest():
-            return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks, viewer)
+            score = daemon.places.foretold.score()
+            return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks, viewer, score)
         case rq.ReloadRequest():
             daemon.reload()
             return {}

@@ -143,9 +143,9 @@ class World:
                     self.wanted.add(lease.id)
                 case shedding.Freeze() | shedding.Thaw():
                     self.stops.note(effect, self.now, self.journal)
-                case ev.Alarmed() | ev.EndGently() | Learnt():
-                    pass
-                case shedding.Advised() | shedding.Park():
+                case (
+                    ev.Alarmed() | ev.EndGently() | Learnt() | shedding.Advised() | shedding.Park()
+                ):
                     pass
                 case _:
                     self._tell(effect)
