@@ -21,6 +21,7 @@ from typing import assert_never
 
 from admission.core import (
     by_hand,
+    deferring,
     estimates,
     filling,
     holding,
@@ -61,6 +62,7 @@ class Admission:
         steer(self.pools, governor)
         self.alarms = Alarms()
         self.ladder = Ladder()
+        self.calm = deferring.Calm()
         self._told_level = governor.row.level
         # When what fits and was not granted may be: it waits for the level's delay alone.
         self._ready_at = inf
@@ -122,6 +124,10 @@ class Admission:
         self._dispatch(now, event)
         if isinstance(event, STEERING):
             self._adopt_level()
+        if isinstance(event, ev.Sampled) and event.sample is self.governor.sample:
+            throttle = self.governor.throttle
+            self.calm.take(event.sample, throttle.defer, throttle.patience.gap_s)
+            deferring.look(self.ledger, self.governor, self.calm, event.local_h)
         sample = event.sample if isinstance(event, ev.Sampled) else None
         if sample is not None or self.ledger.frozen:
             self.ladder.keep_up(self.ledger, self.governor, now, sample)
@@ -165,6 +171,7 @@ class Admission:
                 pass
             case ev.Woke():
                 self.governor.wake(now)
+                self.calm.forget()
             case ev.SetLevel():
                 self._set_level(now, event)
             case ev.Configured():
@@ -190,6 +197,8 @@ class Admission:
                 self.ledger.end(now, one, reason)
             elif one.due_at <= now:
                 queueing.time_out(self.ledger, now, one)
+            elif one.is_deferred and one.deferred_until <= now:
+                deferring.end(self.ledger, one)
             else:
                 self.ledger.age(now, one)
         if self.ledger.next_by_hand_at <= now:
@@ -244,16 +253,24 @@ class Admission:
         elif why := deadlock(event, self.pools):
             self.ledger.refuse(event.caller, "would_deadlock", why)
         else:
-            wait_s = queueing.shorter(event.wait_s, event.by_s)
-            queueing.enqueue(
-                self.ledger,
-                now,
-                claim,
-                event.caller,
-                wait_s,
-                by_s=event.by_s,
-                resumes=event.resumes,
-            )
+            self._enqueue(now, event, pool)
+
+    def _enqueue(self, now: float, event: ev.Acquire, pool: Pool) -> None:
+        wait_s, by_s, until = event.wait_s, event.by_s, None
+        if event.defer:
+            defer = self.governor.throttle.defer
+            until = deferring.latest_at(pool, event.claim, defer, now, by_s)
+            by_s = None  # it says no more than that
+        queueing.enqueue(
+            self.ledger,
+            now,
+            event.claim,
+            event.caller,
+            queueing.shorter(wait_s, by_s),
+            by_s=by_s,
+            resumes=event.resumes,
+            deferred_until=until,
+        )
 
     def _repeat(self, now: float, event: ev.Acquire, known: Lease | Waiter) -> None:
         """The same request again, after a broken connection: the same lease, or the same place."""
@@ -261,7 +278,8 @@ class Admission:
             message = "this request id is another process's; use a fresh one of 16 random bytes"
             self.ledger.refuse(event.caller, "not_permitted", message)
         elif isinstance(known, Waiter):
-            wait_s = queueing.shorter(event.wait_s, event.by_s)
+            by_s = None if event.defer else event.by_s
+            wait_s = queueing.shorter(event.wait_s, by_s)
             queueing.come_back(self.ledger, now, event.caller, known, wait_s)
         else:
             lease = self.ledger.take_up(known, event.caller)

@@ -16,6 +16,7 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from statistics import median
 
+from admission.core.estimates import Estimate
 from admission.core.leases import Claim, Lease, Waiter
 from admission.core.pool import Pool
 from admission.core.reserving import Kept
@@ -27,8 +28,8 @@ SCORED_MAX, TOLD_MAX = 200, 20_000
 # Waits shorter than this are as good as none: being off by a second is no error.
 SHORT_S = 1.0
 
-# How long a lease of this claim lasts; None where nothing is known.
-Expects = Callable[[Claim], float | None]
+# What a lease of this claim is expected to take; None where nothing is known.
+Expects = Callable[[Claim], Estimate | None]
 
 
 def left_s(lasts_s: float, age_s: float) -> float:
@@ -67,7 +68,8 @@ class Course:
         return inf if lasts_s is None else left_s(lasts_s, now - lease.granted_at)
 
     def _lasts_s(self, claim: Claim) -> float | None:
-        lasts_s = self._expects(claim)
+        estimate = self._expects(claim)
+        lasts_s = None if estimate is None else estimate.lasts_s
         return self._typical_s if lasts_s is None else lasts_s
 
     def start_at(self, waiter: Waiter) -> float:

@@ -16,6 +16,7 @@ from math import exp, inf
 from typing import Literal
 
 from admission.core.budget import Budget, Memory
+from admission.core.deferral import Defer
 from admission.core.foresight import Forecasts, Foresight, Look
 from admission.core.growth import Growth, Limit
 from admission.core.legs import Leg, Legs, other_legs, table_legs, veto, worst
@@ -61,6 +62,7 @@ class Throttle:
         policy: `table`: the level sets the capacity, and the budget stands beside it. `budget`:
             the budget decides alone, up to a number that grows and is cut.
         shed: what is done about pressure that remains.
+        defer: how what can wait is put off.
         is_on: without it the level is 0 and the budget off, whatever the machine says.
     """
 
@@ -71,6 +73,7 @@ class Throttle:
     growth: Growth = field(default_factory=Growth)
     foresight: Foresight = field(default_factory=Foresight)
     shed: Shed = field(default_factory=Shed)
+    defer: Defer = field(default_factory=Defer)
     policy: Literal["table", "budget"] = "table"
     is_on: bool = True
 

@@ -18,7 +18,7 @@ class Place:
 
     `eta_s` goes by what those before it are expected to last (`core.foretelling`), where anything
     was learnt of that, and else by how long a lease is out as a rule. It is None where no lease has
-    ended yet, so that there is nothing to guess from.
+    ended yet, so that there is nothing to guess from. Who is put off may start earlier.
     """
 
     waiter: Waiter
@@ -42,6 +42,8 @@ def _foretold(pool: Pool, kept: Kept, now: float) -> Callable[[Waiter, int], flo
 
     def eta_s(waiter: Waiter, index: int) -> float | None:
         starts_at = course.start_at(waiter)
+        if waiter.is_deferred:
+            starts_at = max(starts_at, waiter.deferred_until)
         return None if starts_at == inf else starts_at - now
 
     return eta_s
@@ -54,7 +56,7 @@ def _guessed(pool: Pool, kept: Kept, now: float) -> Callable[[Waiter, int], floa
     units_ahead = pool.in_use - capacity
     paused_s = 0.0 if pool.paused_until is None else pool.paused_until - now
 
-    def eta_s(waiter: Waiter, index: int) -> float | None:
+    def eta_of(waiter: Waiter, index: int) -> float | None:
         nonlocal units_ahead
         units_ahead += waiter.claim.weight
         reach = capacity - kept.barred(waiter.claim)
@@ -62,9 +64,10 @@ def _guessed(pool: Pool, kept: Kept, now: float) -> Callable[[Waiter, int], floa
             return None
         turns = max(units_ahead, 1) / reach
         spacing_s = index * pool.level.delay_s if pool.spec.is_spaced else 0.0
-        return max(turns * typical_s, spacing_s) + paused_s
+        eta_s = max(turns * typical_s, spacing_s) + paused_s
+        return max(eta_s, waiter.deferred_until - now) if waiter.is_deferred else eta_s
 
-    return eta_s
+    return eta_of
 
 
 def reason_of(pool: Pool, waiter: Waiter, now: float) -> str:
@@ -103,6 +106,9 @@ class _Reasons:
         weight = waiter.claim.weight
         if waiter.is_away:
             return "its client is away"
+        if waiter.is_deferred:
+            left_s = waiter.deferred_until - self._now
+            return f"deferred until the load is low, at the latest in {said(left_s)}"
         if weight > pool.capacity:
             return (
                 f"weight {weight} is more than the {pool.capacity} of {pool.spec.name} "

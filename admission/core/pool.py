@@ -12,6 +12,7 @@ from dataclasses import replace
 from math import inf
 
 from admission.core.budget import Memory
+from admission.core.estimates import Estimate
 from admission.core.leases import Claim, Lease, State, Waiter
 from admission.core.levels import Level, PoolSpec
 from admission.core.order import Listing, Queue
@@ -55,8 +56,8 @@ class Pool:
         self.reservations = Reservations()
         self.paused_until: float | None = None
         self.last_grant_at = -inf
-        # How long a lease of a claim lasts, by what was learnt; None while nothing was.
-        self.expects: Callable[[Claim], float | None] | None = None
+        # What a lease of a claim is expected to take; None while nothing was learnt.
+        self.expects: Callable[[Claim], Estimate | None] | None = None
         self._hold_times_s: deque[float] = deque(maxlen=HOLD_TIMES_KEPT)
 
     @property
@@ -142,16 +143,18 @@ class Pool:
     def front(self) -> Waiter | None:
         """Who is served next, whether or not there is room; None where nobody is to be.
 
-        Nobody overtakes it, however small, so a large request can't starve. Two are passed over
-        and keep their place: one that wants more than the whole capacity of this level, less what
-        is reserved for others (waiting for it would idle the machine until the level falls), and
-        one whose client is away. If the daemon was away instead, all wait until its waiters have
-        had their chance to return.
+        Nobody overtakes it, however small, so a large request can't starve. Three are passed over
+        and keep their place: one that is put off, one that wants more than the whole capacity of
+        this level, less what is reserved for others (waiting for it would idle the machine until
+        the level falls), and one whose client is away. If the daemon was away instead, all wait
+        until its waiters have had their chance to return.
         """
         kept = self.kept()
         if kept is NOTHING:
             first = self.order.first()
-            if first is None or (first.caller and first.claim.weight <= self.capacity):
+            if first is None:
+                return None
+            if first.caller and first.claim.weight <= self.capacity and not first.is_deferred:
                 return first  # as it is nearly always
         is_passed_over = self.passes_over(kept)
         for waiter in self.turns(kept):
@@ -160,13 +163,13 @@ class Pool:
         return None
 
     def passes_over(self, kept: Kept) -> Callable[[Waiter], bool]:
-        """Says of whom nobody waits for, as what they ask for can't be had as things are, or their
-        client is away.
+        """Says of whom nobody waits for, as what they ask for can't be had as things are, or they
+        are put off, or their client is away.
         """
         capacity = self.capacity
 
         def is_passed_over(waiter: Waiter) -> bool:
-            if waiter.is_away and not waiter.keeps_place:
+            if waiter.is_deferred or (waiter.is_away and not waiter.keeps_place):
                 return True
             return waiter.claim.weight > capacity - kept.barred(waiter.claim)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import structs
 
 from admission.core.budget import Budget
+from admission.core.deferral import Defer
 from admission.core.foresight import Foresight
 from admission.core.governor import Patience, Throttle
 from admission.core.growth import Growth
@@ -118,6 +119,7 @@ def parse(text: str, path: str) -> Config:
             _throttle(throttle, levels),
             foresight=_foresight(file.forecast, path),
             shed=_shed(file.shed),
+            defer=Defer(**structs.asdict(file.defer)),
         ),
         pools=_pools(file.pools, levels, path),
         core_limits=_core_limits(limits, file.queue, access),

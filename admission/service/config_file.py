@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from admission.core.budget import Budget
+from admission.core.deferral import Defer
 from admission.core.foresight import Foresight
 from admission.core.governor import Patience
 from admission.core.legs import Legs
@@ -17,7 +18,7 @@ from admission.protocol import BadConfiguration
 
 # The defaults are the core's own, and stand nowhere else.
 _BUDGET, _PATIENCE, _LEGS, _AGEING = Budget(), Patience(), Legs(), Ageing()
-_LIMITS, _FORESIGHT, _SHED = Limits(), Foresight(), Shed()
+_LIMITS, _FORESIGHT, _SHED, _DEFER = Limits(), Foresight(), Shed(), Defer()
 MIB = 1 << 20
 
 Percent = Annotated[float, Meta(gt=0, le=1000)]
@@ -117,6 +118,14 @@ class ForecastTable(Struct, forbid_unknown_fields=True):
     window_s: Annotated[float, Meta(ge=5, le=600)] = _FORESIGHT.window_s
 
 
+class DeferTable(Struct, forbid_unknown_fields=True):
+    """`[defer]`; `core.deferring` explains it."""
+
+    max_s: Annotated[float, Meta(gt=0, le=1e6)] = _DEFER.max_s
+    idle_cpu_pct: Annotated[float, Meta(ge=0, le=100)] = _DEFER.idle_cpu_pct
+    idle_s: Annotated[float, Meta(ge=0, le=1e6)] = _DEFER.idle_s
+
+
 class LimitsTable(Struct, forbid_unknown_fields=True):
     connections: Positive = 1024
     waiters: Positive = 10_000
@@ -167,6 +176,7 @@ class File(Struct, forbid_unknown_fields=True):
     agents: dict[str, AgentTable] = {}
     queue: QueueTable = msgspec.field(default_factory=QueueTable)
     forecast: ForecastTable = msgspec.field(default_factory=ForecastTable)
+    defer: DeferTable = msgspec.field(default_factory=DeferTable)
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     access: AccessTable = msgspec.field(default_factory=AccessTable)
     shed: ShedTable = msgspec.field(default_factory=ShedTable)
@@ -238,6 +248,7 @@ def _known_keys(at: str) -> list[str]:
         (r"\.agents\[.*\]", AgentTable),
         (r"\.queue", QueueTable),
         (r"\.forecast", ForecastTable),
+        (r"\.defer", DeferTable),
         (r"\.limits", LimitsTable),
         (r"\.access", AccessTable),
         (r"\.shed", ShedTable),

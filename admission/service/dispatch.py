@@ -199,6 +199,7 @@ def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acqui
         is_new,
         request.by_s,
         request.resumes,
+        request.defer,
     )
 
 

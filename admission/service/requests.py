@@ -55,6 +55,7 @@ class AcquireRequest(Request):
     park_signal: ParkSignal = ""
     interactive: bool = False
     resumes: Number | None = None
+    defer: bool = False
 
 
 class CancelRequest(Request):

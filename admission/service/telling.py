@@ -147,7 +147,8 @@ class Places:
                 ticket, caller = place.waiter.ticket, place.waiter.caller
                 told[ticket] = news = (caller, place.position, place.reason)
                 if self._told.get(ticket) != news:
-                    self.foretold.note(ticket, place.eta_s, now)
+                    if not place.waiter.is_deferred:
+                        self.foretold.note(ticket, place.eta_s, now)
                     _report(place, len(pool.waiters), lines)
         for ticket in self._told.keys() - told.keys():
             self.foretold.leave(ticket)

@@ -17,7 +17,7 @@ from admission.core.leases import Bound, Holder, Lease, Reason, State, Waiter
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
 from admission.core.order import Ageing
-from tests.core import books_of_shedding
+from tests.core import books_of_deferring, books_of_shedding
 from tests.core.books_of_alarms import Rung
 from tests.core.books_of_hand import Hand, moved
 from tests.core.turns import Turns
@@ -63,7 +63,11 @@ def survivors(records: tuple[ev.Record, ...]) -> tuple[list[Lease], list[Waiter]
     waiters = [one.waiter for one in records if isinstance(one, ev.Queued)]
     return (
         [lease for lease in leases.values() if lease.id not in ended],
-        [moved(records, waiter) for waiter in waiters if waiter.ticket not in left],
+        [
+            books_of_deferring.marked(records, moved(records, waiter))
+            for waiter in waiters
+            if waiter.ticket not in left
+        ],
     )
 
 
@@ -94,6 +98,7 @@ class Books:
         self.hand = Hand()
         self.rung = Rung()
         self.is_advised = False
+        self.rest = books_of_deferring.Rest()
         # When a holder was last asked to end, and the leases that were parked, with their users.
         self.parked_at = -inf
         self.parked: list[tuple[int, int]] = []
@@ -140,7 +145,7 @@ class Books:
         barred = self.hand.out_of_reach(waiter.claim, self.leases.values())
         if waiter.claim.weight > self.capacity(waiter.claim.pool) - barred:
             return True
-        return waiter.caller is None and not waiter.keeps_place
+        return waiter.is_deferred or (waiter.caller is None and not waiter.keeps_place)
 
     def of_pool(self, pool: str) -> list[Waiter]:
         return [one for one in self.waiters.values() if one.claim.pool == pool]
@@ -239,6 +244,7 @@ class Books:
         if self.by_hand is not None:
             due.append(self.by_hand[1])
         due += [self.hand.due_next(), self.rung.due_next(self), books_of_shedding.due_next(self)]
+        due.append(books_of_deferring.due_next(self))
         return min(due, default=inf)
 
     def refuse_late(self, refused: ev.Refused) -> bool:
@@ -307,6 +313,7 @@ class Books:
             elif one.ticket in self.waiters:
                 code = "timeout" if one.deadline_at <= now else "cancelled"
                 self.chains.append(self.leave(one, code))
+        books_of_deferring.pass_time(self, now)
         self.chains += self.hand.pass_time(now)
         if self.by_hand is not None and self.by_hand[1] <= now:
             self.set_by_hand(None)

@@ -6,6 +6,7 @@ import pytest
 
 from admission.core import by_hand
 from admission.core import events as ev
+from admission.core.estimates import Estimate
 from admission.core.foretelling import OVERDUE_SHARE, Foretold, left_s
 from admission.core.leases import Caller, Claim, Class, Waiter
 from admission.core.levels import LEVELS
@@ -15,11 +16,16 @@ from tests.core.worlds import ANN, BEN, CAT, World, agents, spec
 LASTS_S = {"short": 10.0, "long": 100.0}
 
 
+def expects(claim: Claim) -> Estimate | None:
+    lasts_s = LASTS_S.get(claim.task)
+    return None if lasts_s is None else Estimate(1.0, 1.0, 1.0, lasts_s, 5)
+
+
 def knowing(*specs: object, **settings: object) -> World:
     """A world in which it is known how long a task lasts, by its label."""
     world = World(*specs, **settings)  # type: ignore[arg-type]
     for pool in world.core.pools.values():
-        pool.expects = lambda claim: LASTS_S.get(claim.task)
+        pool.expects = expects
     return world
 
 
@@ -118,11 +124,11 @@ def test_ten_thousand_are_foretold_in_one_pass() -> None:
         waiter = Waiter(number, of("short"), Caller(1, number), 0.0)
         pool.add(waiter)
 
-    def expects(claim: Claim) -> float:
+    def noted(claim: Claim) -> Estimate | None:
         asked.append(claim.task)
-        return 10.0
+        return expects(claim)
 
-    pool.expects = expects
+    pool.expects = noted
     last = list(places_of(pool, 0.0))[-1]
     assert last.eta_s == pytest.approx(10.0 * 4999)
     assert len(asked) == 10_000

@@ -55,8 +55,8 @@ def _explanation(found: Frame) -> str:
 def _said_of_waits(score: Frame) -> str:
     near, error = number(score, "within_two"), number(score, "error")
     return (
-        f"waits foretold: {near:.0%} of the last {whole(score, 'waits')} were right within a factor "
-        f"of two; half were off by less than {error:.0%}"
+        f"waits foretold: {near:.0%} of the last {whole(score, 'waits')} were right within a "
+        f"factor of two; half were off by less than {error:.0%}"
     )
 
 
