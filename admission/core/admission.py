@@ -33,8 +33,10 @@ from admission.core import (
 from admission.core import events as ev
 from admission.core.alarms import Alarms
 from admission.core.foresight import Remembered
+from admission.core.foretelling import expecting
 from admission.core.governor import Governor
 from admission.core.ladder import Ladder
+from admission.core.learning import Learner
 from admission.core.leases import Bound, Caller, Holder, Lease, Reason, Waiter
 from admission.core.ledger import Ledger
 from admission.core.levels import Level, PoolSpec
@@ -63,6 +65,7 @@ class Admission:
         self.alarms = Alarms()
         self.ladder = Ladder()
         self.calm = deferring.Calm()
+        self.learner = Learner(governor.throttle.learning)
         self._told_level = governor.row.level
         # When what fits and was not granted may be: it waits for the level's delay alone.
         self._ready_at = inf
@@ -122,6 +125,9 @@ class Admission:
             self._take_back(now, event.records)  # what never was can't be over
         self._expire(now)
         self._dispatch(now, event)
+        if self.learner.tallies:
+            effects += self.learner.note_ends(now, self.ledger.records)
+            self._expect()
         if isinstance(event, STEERING):
             self._adopt_level()
         if isinstance(event, ev.Sampled) and event.sample is self.governor.sample:
@@ -168,7 +174,10 @@ class Admission:
             case Remembered():
                 self.governor.forecasts.remember(event)
             case estimates.Measured() | estimates.OutOfMemory() | estimates.Recalled():
-                pass
+                agents = self.pools.get(BUDGETED)
+                leases = agents.leases if agents else {}
+                self.ledger.effects += self.learner.take(event, leases)
+                self._expect()
             case ev.Woke():
                 self.governor.wake(now)
                 self.calm.forget()
@@ -176,6 +185,7 @@ class Admission:
                 self._set_level(now, event)
             case ev.Configured():
                 configure(event, self.pools, self.governor)
+                self.learner.estimates.adopt(event.throttle.learning)
                 self.ledger.set_ageing(now, event.ageing)
             case ev.JournalWorks():
                 self.ledger.journal_works = True
@@ -211,6 +221,13 @@ class Admission:
     def _sampled(self, event: ev.Sampled) -> None:
         agents = self.pools.get(BUDGETED)
         self.governor.take(event.sample, agents.in_use if agents else 0, event.local_h)
+
+    def _expect(self) -> None:
+        """Lets the pool go by what was learnt, once anything was."""
+        agents = self.pools.get(BUDGETED)
+        if agents is not None and agents.expects is None and self.learner.estimates.knows_any:
+            governor = self.governor
+            agents.expects = expecting(self.learner.estimates, lambda: governor.throttle.budget)
 
     def _adopt_level(self) -> None:
         """Lets the pools go by what the governor says now, and tells of another level."""

@@ -5,6 +5,7 @@ and the effect here are among those of `core.events`, which has them in its unio
 from them is `core.learning`'s.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from admission.core.values import value
@@ -60,6 +61,31 @@ class Estimate:
     cores: float
     lasts_s: float | None = None
     runs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """How estimates are made of what was measured.
+
+    Attributes:
+        is_on: without it every agent is expected to take the mean and the peak of the budget.
+        margin: what is expected at the peak, as a multiple of what was seen.
+        bump: a run that was cut short would have taken so many times what it took.
+        quantile: of the peaks that were seen, this one counts.
+        prior_runs: what is expected of a task that was never seen weighs as much as so many runs.
+        failures: after so many runs in a row that ran out of memory a task has to pause.
+        pause_s: at first for so long, and twice as long after each further one,
+        pause_max_s: but for no longer than this.
+    """
+
+    is_on: bool = True
+    margin: float = 1.1
+    bump: float = 1.2
+    quantile: float = 0.9
+    prior_runs: float = 3.0
+    failures: int = 2
+    pause_s: float = 60.0
+    pause_max_s: float = 1800.0
 
 
 # --- events -------------------------------------------------------------------------------------

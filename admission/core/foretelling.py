@@ -16,7 +16,9 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from statistics import median
 
+from admission.core.budget import Budget
 from admission.core.estimates import Estimate
+from admission.core.learning import Estimates
 from admission.core.leases import Claim, Lease, Waiter
 from admission.core.pool import Pool
 from admission.core.reserving import Kept
@@ -37,6 +39,17 @@ def left_s(lasts_s: float, age_s: float) -> float:
     return lasts_s - age_s if age_s < lasts_s else OVERDUE_SHARE * age_s
 
 
+def expecting(estimates: Estimates, budget: Callable[[], Budget]) -> Expects:
+    """What leases take by these estimates, now and later; None of what is not like any that ran."""
+
+    def expects(claim: Claim) -> Estimate | None:
+        prior = Estimate(budget().mean_bytes, budget().peak_bytes, 1.0)
+        found = estimates.of(claim, prior)
+        return None if found.lasts_s is None else found
+
+    return expects
+
+
 class Course:
     """How a pool is expected to go on from a moment; ask for its waiters in their order.
 
@@ -51,6 +64,8 @@ class Course:
         self._kept = kept
         self._typical_s = typical_s
         self._busy = pool.in_use
+        # Of those who are alike, what they last.
+        self._known: dict[tuple[int, str, str, str], float | None] = {}
         # When units come back, and how many; `inf`: nobody knows.
         self._ends = [
             (now + self._left_s(lease, now), lease.claim.weight)
@@ -68,9 +83,12 @@ class Course:
         return inf if lasts_s is None else left_s(lasts_s, now - lease.granted_at)
 
     def _lasts_s(self, claim: Claim) -> float | None:
-        estimate = self._expects(claim)
-        lasts_s = None if estimate is None else estimate.lasts_s
-        return self._typical_s if lasts_s is None else lasts_s
+        likes = (claim.uid, claim.task, claim.agent, claim.workspace)
+        if likes not in self._known:
+            estimate = self._expects(claim)
+            lasts_s = None if estimate is None else estimate.lasts_s
+            self._known[likes] = self._typical_s if lasts_s is None else lasts_s
+        return self._known[likes]
 
     def start_at(self, waiter: Waiter) -> float:
         """When this one starts, who is next of those not asked about; inf where nobody knows."""

@@ -17,6 +17,7 @@ from typing import Literal
 
 from admission.core.budget import Budget, Memory
 from admission.core.deferral import Defer
+from admission.core.estimates import Learning
 from admission.core.foresight import Forecasts, Foresight, Look
 from admission.core.growth import Growth, Limit
 from admission.core.legs import Leg, Legs, other_legs, table_legs, veto, worst
@@ -63,6 +64,7 @@ class Throttle:
             the budget decides alone, up to a number that grows and is cut.
         shed: what is done about pressure that remains.
         defer: how what can wait is put off.
+        learning: how what tasks take is learnt.
         is_on: without it the level is 0 and the budget off, whatever the machine says.
     """
 
@@ -74,6 +76,7 @@ class Throttle:
     foresight: Foresight = field(default_factory=Foresight)
     shed: Shed = field(default_factory=Shed)
     defer: Defer = field(default_factory=Defer)
+    learning: Learning = field(default_factory=Learning)
     policy: Literal["table", "budget"] = "table"
     is_on: bool = True
 

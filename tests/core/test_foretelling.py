@@ -6,7 +6,7 @@ import pytest
 
 from admission.core import by_hand
 from admission.core import events as ev
-from admission.core.estimates import Estimate
+from admission.core.estimates import Estimate, Recalled, Run
 from admission.core.foretelling import OVERDUE_SHARE, Foretold, left_s
 from admission.core.leases import Caller, Claim, Class, Waiter
 from admission.core.levels import LEVELS
@@ -131,7 +131,7 @@ def test_ten_thousand_are_foretold_in_one_pass() -> None:
     pool.expects = noted
     last = list(places_of(pool, 0.0))[-1]
     assert last.eta_s == pytest.approx(10.0 * 4999)
-    assert len(asked) == 10_000
+    assert len(asked) == 1
 
 
 def test_the_score_is_of_the_first_word_and_of_those_who_started() -> None:
@@ -150,3 +150,21 @@ def test_the_score_is_of_the_first_word_and_of_those_who_started() -> None:
     assert score is not None
     assert (score.waits, score.error) == (3, 0.5)
     assert score.within_two == pytest.approx(2 / 3)
+
+
+def test_what_was_learnt_of_tasks_is_what_is_foretold() -> None:
+    world = World(agents(1))
+    runs = tuple(Run("short", "", "", 0, 1, 1, 1.0, 10.0) for _ in range(3))
+    world.feed(0.0, Recalled(runs))
+    world.acquire(0.0, Claim(ANN, task="short"))
+    for task in ("short", "?"):
+        world.acquire(0.0, Claim(BEN, task=task))
+    assert etas(world, 4.0) == [6.0, 16.0]
+
+
+def test_who_was_put_off_is_told_its_end_and_not_scored_by_it() -> None:
+    world = knowing(agents(2))
+    caller = world.caller(CAT.pid)
+    world.feed(0.0, ev.Acquire(caller, Claim(CAT), by_s=50.0, defer=True))
+    world.acquire(0.0, Claim(BEN, task="short"))
+    assert etas(world, 1.0) == [49.0]

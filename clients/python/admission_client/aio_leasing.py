@@ -56,6 +56,7 @@ async def lease(
     by: float | None = None,
     max_hold: float | None = None,
     end_after_max: bool = False,
+    defer: bool = False,
     bound: str = "process",
     nested: str = "share",
     socket: str | None = None,
@@ -87,6 +88,7 @@ async def lease(
         end_after_max=end_after_max,
         park_signal=None if on_park is None else "",
         resumes=resumes,
+        defer=defer,
     )
     is_told = (on_lost, on_park) != (None, None)
     is_kept = is_told or cancel_on_lost or bound == "connection"

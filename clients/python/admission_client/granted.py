@@ -132,6 +132,7 @@ def claim_fields(
     park_signal: str | None = None,
     resumes: int | None = None,
     is_interactive: bool | None = None,
+    defer: bool = False,
 ) -> Frame:
     """The fields of an `acquire`; docs/design.md, "On the socket", says what they mean.
 
@@ -147,7 +148,7 @@ def claim_fields(
         fields |= {"parkable": True, "park_signal": park_signal or None}
     elif os.isatty(0) if is_interactive is None else is_interactive:
         fields["interactive"] = True
-    fields["resumes"] = resumes
+    fields |= {"resumes": resumes, "defer": defer or None}
     return {name: value for name, value in fields.items() if value is not None}
 
 

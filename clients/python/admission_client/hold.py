@@ -176,6 +176,7 @@ def _fields(options: Options, pid: int | None, parent: int | None) -> Frame:
         end_after_max=options.end_after_max,
         park_signal="" if options.park_signal == "none" else options.park_signal,
         resumes=options.resumes,
+        defer=options.defer,
     )
 
 

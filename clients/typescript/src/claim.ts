@@ -29,6 +29,11 @@ export interface AcquireOptions extends WaitOptions {
    * estimate says that it could not be, and otherwise when they have passed.
    */
   byMs?: number | undefined;
+  /**
+   * Wait until the machine's load is low. It starts by `byMs` at the latest where there is room,
+   * and that refuses nothing.
+   */
+  defer?: boolean | undefined;
   /** Held for longer than so many milliseconds, it raises an alarm; it does not end. */
   maxHoldMs?: number | undefined;
   /** Then the process that it is for is asked to end, too (SIGTERM). */
@@ -93,6 +98,7 @@ export function claimFields(options: AcquireOptions): Frame {
     // Nobody stops what a person works with.
     interactive: options.onPark === undefined && isatty(0) ? true : undefined,
     resumes: options.resumes,
+    defer: options.defer === true ? true : undefined,
   };
 }
 
