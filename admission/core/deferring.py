@@ -13,7 +13,8 @@ Whether the load is low is judged with each sample, and with nothing else:
 - where the profile of the week is proven, so does what the hours ahead, in which the task would
   run, are usually like at their height. Where it is not, the machine has been idle for a while.
 
-So one is let go with a sample at most: with the next, the one before it counts.
+One is let go at a time, and the next one no sooner than after another such while: a task that has
+just begun looks like rest, and whoever came next would find the machine as idle as it did.
 """
 
 from dataclasses import replace
@@ -58,10 +59,11 @@ def end(ledger: Ledger, waiter: Waiter) -> None:
 
 
 class Calm:
-    """Since when the machine has been idle; inf: it is not."""
+    """Since when the machine has been idle (inf: it is not), and when one was last let go."""
 
     def __init__(self) -> None:
         self.since_at = inf
+        self.let_go_at = -inf
         self._seen_at = -inf
 
     def forget(self) -> None:
@@ -79,9 +81,11 @@ class Calm:
 
 
 def look(ledger: Ledger, governor: Governor, calm: Calm, local_h: float | None) -> None:
-    """Lets go what is put off and whose time has come, by a sample that was just taken."""
+    """Lets go one of those who are put off, if the load is low by a sample that was just taken."""
     for pool in ledger.pools.values():
         if pool.order.has_deferred and (waiter := _candidate(pool, governor, calm, local_h)):
+            assert governor.sample is not None, "nothing was read"
+            calm.let_go_at = governor.sample.at
             end(ledger, waiter)
 
 
@@ -106,6 +110,8 @@ def is_low(pool: Pool, claim: Claim, governor: Governor, calm: Calm, local_h: fl
     """Whether the load is low enough for a task like this, by the last sample."""
     sample, throttle = governor.sample, governor.throttle
     if sample is None or sample.memory_used_pct is None or not sample.memory_total_bytes:
+        return False
+    if sample.at - calm.let_go_at < throttle.defer.idle_s:
         return False
     used_bytes = sample.memory_used_pct / 100 * sample.memory_total_bytes
     memory = Memory(sample.at, used_bytes, sample.memory_total_bytes, throttle.budget)

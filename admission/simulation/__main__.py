@@ -9,8 +9,8 @@ from admission.core.foresight import OFF, Foresight
 from admission.core.governor import Throttle
 from admission.core.growth import Growth
 from admission.simulation.day import SHAPES
-from admission.simulation.plants import MIX, PLANTS
-from admission.simulation.report import as_maps, ratios, table
+from admission.simulation.plants import EVENING, MIX, PLANTS
+from admission.simulation.report import as_maps, paired, ratios, table
 from admission.simulation.trial import AGENTS_MAX, OTHERS, Contender, Trial, compare, ours
 
 TABLE = Throttle()
@@ -26,6 +26,7 @@ OURS = (
     ours("table, no forecast", replace(TABLE, foresight=OFF)),
     ours("table, unproven forecast", replace(TABLE, foresight=UNPROVEN)),
     ours("table, yielding", TABLE, yields=True),
+    ours("table, deferring", TABLE, defers=True),
     ours("budget, at most 5", Throttle(policy="budget")),
     ours("budget, at most 5, yielding", Throttle(policy="budget"), yields=True),
     ours("budget, at most 10", Throttle(policy="budget", growth=Growth(agents_max=AGENTS_MAX))),
@@ -48,6 +49,9 @@ def main(words: list[str] | None = None) -> int:
         out = [json.dumps(as_maps(results))]
     else:
         out.append(table(results))
+        if trial.plant == EVENING and {"table", "table, deferring"} <= results.keys():
+            out += ["", "Policy table, deferring, beside the same without, day by day:", ""]
+            out += [f"- {line}" for line in paired(results, "table, deferring", "table")]
         if not options.policy:
             out += ["", "Policy table beside the document's rule every 30 s:", ""]
             out += [f"- {line}" for line in ratios(results, "table")]

@@ -1,5 +1,7 @@
 """The real core, driven as the daemon drives it: what is simulated is what ships."""
 
+from dataclasses import replace
+
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.governor import Governor, Throttle
@@ -24,6 +26,7 @@ class Ours:
         sample_s: int = SAMPLE_S,
         *,
         yields: bool = False,
+        defers: bool = False,
     ) -> None:
         self.throttle = throttle or Throttle()
         self.specs = specs or pools_of(self.throttle.levels)
@@ -33,13 +36,17 @@ class Ours:
         self.sample_s = sample_s
         self.sees_instant = False
         self.yields = yields
+        self.defers = defers
         self.resumes: list[int] = []
         self._leases: dict[int, int] = {}
         self._wakeup_at = self.core.wakeup()
 
     def arrive(self, now: float, number: int, task: Task) -> None:
         claim = Claim(Holder(number, START_TICKS), task=task.kind)
-        self._feed(now, ev.Acquire(Caller(number, 1), claim))
+        asked = ev.Acquire(Caller(number, 1), claim)
+        if self.defers and task.starts_by is not None:
+            asked = replace(asked, by_s=max(0.0, task.starts_by - now), defer=True)
+        self._feed(now, asked)
 
     def leave(self, now: float, number: int) -> None:
         caller, holder = Caller(number, 2), Holder(number, START_TICKS)

@@ -94,9 +94,10 @@ def _ours(
     specs: tuple[PoolSpec, ...] | None,
     sample_s: int,
     yields: bool,
+    defers: bool,
     shape: Shape,
 ) -> Rule:
-    return Ours(throttle, specs, sample_s, yields=yields)
+    return Ours(throttle, specs, sample_s, yields=yields, defers=defers)
 
 
 def ours(
@@ -106,11 +107,12 @@ def ours(
     sample_s: int = SAMPLE_S,
     *,
     yields: bool = False,
+    defers: bool = False,
 ) -> Contender:
     """The real core with these settings; where it `yields`, tasks give their units back while they
-    wait for an answer.
+    wait for an answer; where it `defers`, those that can wait do until the load is low.
     """
-    return Contender(name, partial(_ours, throttle, specs, sample_s, yields))
+    return Contender(name, partial(_ours, throttle, specs, sample_s, yields, defers))
 
 
 DOCUMENT = Contender("document, every 30 s", partial(_memoryless, 30))

@@ -21,6 +21,8 @@ class Rest:
     def __init__(self) -> None:
         self.last: float | None = None
         self.began: float | None = None
+        # When one was let go.
+        self.broken: float | None = None
 
 
 def bound_s(books: Books, event: ev.Acquire) -> float:
@@ -78,6 +80,8 @@ def _let_one_go(books: Books, now: float, pool: str) -> None:
     for waiter in line:
         if waiter.is_deferred and waiter.caller is not None and _is_low(books, waiter):
             put_off_no_longer(books, waiter)
+            assert books.governor.sample is not None
+            books.rest.broken = books.governor.sample.at
             return
 
 
@@ -107,7 +111,8 @@ def _is_low(books: Books, waiter: Waiter) -> bool:
     in_use = reading.memory_used_pct * total_bytes
     if in_use + 100 * spoken_for > budget.ceiling_pct * total_bytes:
         return False
-    return reading.at - books.rest.began >= throttle.defer.idle_s
+    began = max(books.rest.began, -inf if books.rest.broken is None else books.rest.broken)
+    return reading.at - began >= throttle.defer.idle_s
 
 
 def marked(records: Iterable[ev.Record], waiter: Waiter) -> Waiter:

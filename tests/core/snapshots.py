@@ -130,8 +130,11 @@ def fingerprint(world: World) -> object:
 
 def _rest(world: World) -> object:
     """Until when the machine must stay idle for whoever is put off."""
-    since_at = world.core.calm.since_at
-    return None if since_at == inf else _until(world, since_at + world.throttle.defer.idle_s)
+    calm, idle_s = world.core.calm, world.throttle.defer.idle_s
+    since_at = max(calm.since_at, calm.let_go_at)
+    return None if since_at == inf else _until(world, since_at + idle_s), _until(
+        world, calm.let_go_at + idle_s
+    )
 
 
 def _shedding(world: World, names: dict[int, int]) -> object:

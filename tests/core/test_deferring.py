@@ -154,10 +154,19 @@ def test_one_is_let_go_at_a_time_and_none_while_anybody_waits() -> None:
     assert world.is_held(first)
     assert world.is_waiting(second)
     both = world.acquire(IDLE_S, Claim(ANN, weight=2))
-    sample(world, IDLE_S + 60.0)
+    rest(world, IDLE_S + 60.0, 2 * IDLE_S)
     assert world.is_waiting(second)
-    world.cancel(IDLE_S + 61.0, both)
-    sample(world, IDLE_S + 120.0)
+    world.cancel(2 * IDLE_S + 1.0, both)
+    sample(world, 2 * IDLE_S + 60.0)
+    assert world.is_held(second)
+
+
+def test_the_next_one_is_let_go_no_sooner_than_after_another_while() -> None:
+    world = World(agents(3))
+    first, second = put_off(world, 0.0), put_off(world, 0.0)
+    rest(world, 0.0, 2 * IDLE_S - 60.0)
+    assert (world.is_held(first), world.is_waiting(second)) == (True, True)
+    sample(world, 2 * IDLE_S)
     assert world.is_held(second)
 
 
