@@ -33,6 +33,7 @@ TESTS = "tests/core"
 # The quick ones first.
 WALKS = (f"{TESTS}/test_small_worlds_of_hand.py", f"{TESTS}/test_every_small_world.py")
 STORIES = (
+    f"{TESTS}/test_interleavings_of_demand.py",
     f"{TESTS}/test_interleavings_of_shedding.py",
     f"{TESTS}/test_interleavings.py",
 )

@@ -78,6 +78,11 @@ class _Reasons:
         weight = waiter.claim.weight
         if waiter.is_away:
             return "its client is away"
+        if (until := pool.pauses_until(waiter)) is not None:
+            return (
+                f"{waiter.claim.task} has run out of memory again and again, and pauses for "
+                f"{said(until - self._now)} more"
+            )
         if weight > pool.capacity:
             return (
                 f"weight {weight} is more than the {pool.capacity} of {pool.spec.name} "
