@@ -37,6 +37,7 @@ WALKS = (
     f"{TESTS}/test_every_small_world.py",
 )
 STORIES = (
+    f"{TESTS}/test_interleavings_of_demand.py",
     f"{TESTS}/test_interleavings_of_shedding.py",
     f"{TESTS}/test_interleavings_of_deferring.py",
     f"{TESTS}/test_interleavings.py",

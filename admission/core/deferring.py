@@ -20,9 +20,11 @@ just begun looks like rest, and whoever came next would find the machine as idle
 from dataclasses import replace
 from math import ceil, floor, inf
 
+from admission.core import queueing
 from admission.core.budget import Memory
 from admission.core.deferral import Defer, Undeferred
 from admission.core.estimates import Estimate
+from admission.core.events import Acquire, Sampled
 from admission.core.foresight import MEMORY
 from admission.core.governor import Governor
 from admission.core.leases import Claim, Waiter
@@ -50,6 +52,25 @@ def latest_at(pool: Pool, claim: Claim, defer: Defer, now: float, by_s: float | 
     lasts_s = _estimate(pool, claim).lasts_s or 0.0
     must_start_s = defer.max_s if by_s is None else by_s
     return now + max(0.0, must_start_s - SPARE_LASTS * lasts_s)
+
+
+def enqueue(ledger: Ledger, governor: Governor, now: float, event: Acquire) -> None:
+    """A new waiter at its place, put off if it can wait."""
+    by_s, until = event.by_s, None
+    if event.defer:
+        pool, defer = ledger.pools[event.claim.pool], governor.throttle.defer
+        until = latest_at(pool, event.claim, defer, now, by_s)
+        by_s = None  # it says no more than that
+    queueing.enqueue(
+        ledger,
+        now,
+        event.claim,
+        event.caller,
+        queueing.shorter(event.wait_s, by_s),
+        by_s=by_s,
+        resumes=event.resumes,
+        deferred_until=until,
+    )
 
 
 def end(ledger: Ledger, waiter: Waiter) -> None:
@@ -80,12 +101,15 @@ class Calm:
         self._seen_at = at
 
 
-def look(ledger: Ledger, governor: Governor, calm: Calm, local_h: float | None) -> None:
-    """Lets go one of those who are put off, if the load is low by a sample that was just taken."""
+def look(ledger: Ledger, governor: Governor, calm: Calm, event: Sampled) -> None:
+    """Lets go one of those who are put off, if the load is low by this sample, unless it is old."""
+    if event.sample is not governor.sample:
+        return
+    local_h, throttle = event.local_h, governor.throttle
+    calm.take(event.sample, throttle.defer, throttle.patience.gap_s)
     for pool in ledger.pools.values():
         if pool.order.has_deferred and (waiter := _candidate(pool, governor, calm, local_h)):
-            assert governor.sample is not None, "nothing was read"
-            calm.let_go_at = governor.sample.at
+            calm.let_go_at = event.sample.at
             end(ledger, waiter)
 
 

@@ -18,6 +18,7 @@ from statistics import median
 
 from admission.core.budget import Budget
 from admission.core.estimates import Estimate
+from admission.core.governor import Governor
 from admission.core.learning import Estimates
 from admission.core.leases import Claim, Lease, Waiter
 from admission.core.pool import Pool
@@ -48,6 +49,12 @@ def expecting(estimates: Estimates, budget: Callable[[], Budget]) -> Expects:
         return None if found.lasts_s is None else found
 
     return expects
+
+
+def expect(pool: Pool | None, estimates: Estimates, governor: Governor) -> None:
+    """Lets the pool go by what was learnt, once anything was."""
+    if pool is not None and pool.expects is None and estimates.knows_any:
+        pool.expects = expecting(estimates, lambda: governor.throttle.budget)
 
 
 class Course:

@@ -109,6 +109,11 @@ class _Reasons:
         if waiter.is_deferred:
             left_s = waiter.deferred_until - self._now
             return f"deferred until the load is low, at the latest in {said(left_s)}"
+        if (until := pool.pauses_until(waiter)) is not None:
+            return (
+                f"{waiter.claim.task} has run out of memory again and again, and pauses for "
+                f"{said(until - self._now)} more"
+            )
         if weight > pool.capacity:
             return (
                 f"weight {weight} is more than the {pool.capacity} of {pool.spec.name} "

@@ -93,11 +93,10 @@ def _ours(
     throttle: Throttle,
     specs: tuple[PoolSpec, ...] | None,
     sample_s: int,
-    yields: bool,
-    defers: bool,
+    kinds: dict[str, bool],
     shape: Shape,
 ) -> Rule:
-    return Ours(throttle, specs, sample_s, yields=yields, defers=defers)
+    return Ours(throttle, specs, sample_s, **kinds)
 
 
 def ours(
@@ -108,11 +107,17 @@ def ours(
     *,
     yields: bool = False,
     defers: bool = False,
+    learns: bool = False,
+    knows: bool = False,
 ) -> Contender:
-    """The real core with these settings; where it `yields`, tasks give their units back while they
-    wait for an answer; where it `defers`, those that can wait do until the load is low.
+    """The real core with these settings.
+
+    Where it `yields`, tasks give their units back while they wait for an answer. Where it `defers`,
+    those that can wait do until the load is low. Where it `learns`, it is shown what each task
+    takes as it goes on; where it `knows`, it is told beforehand as well.
     """
-    return Contender(name, partial(_ours, throttle, specs, sample_s, yields, defers))
+    kinds = {"yields": yields, "defers": defers, "learns": learns, "knows": knows}
+    return Contender(name, partial(_ours, throttle, specs, sample_s, kinds))
 
 
 DOCUMENT = Contender("document, every 30 s", partial(_memoryless, 30))

@@ -53,9 +53,9 @@ WHAT_CAN_WAIT = (
     ),
     bug(
         "who must have started by then is refused at that instant",
-        "admission.py",
-        "            by_s = None  # it says no more than that\n",
-        "            pass\n",
+        "deferring.py",
+        "        by_s = None  # it says no more than that\n",
+        "        pass\n",
     ),
     bug(
         "who is put off is an alarm",

@@ -114,6 +114,8 @@ def _acquire(books: Books, now: float, event: ev.Acquire) -> None:
         books.chains.append([ev.Refused(caller, "impossible", "")])
     elif _is_crowded(books, caller.connection, claim.uid):
         books.chains.append([ev.Refused(caller, "queue_full", "")])
+    elif not books.is_off_by_hand and books.lessons.is_too_large(claim):
+        books.chains.append([ev.Refused(caller, "impossible", "")])
     elif _would_wait_for_itself(books, event):
         books.chains.append([ev.Refused(caller, "would_deadlock", "")])
     else:
