@@ -38,6 +38,7 @@ OURS = (
 # Those that are shown what each task takes.
 LEARNT = (
     ours("table, learnt", TABLE, learns=True),
+    ours("table, learnt, deferring", TABLE, learns=True, defers=True),
     ours("budget, learnt", BUDGET, learns=True),
     ours("budget, learnt, parking", replace(BUDGET, shed=PARKING), learns=True),
     ours("budget, known, parking", replace(BUDGET, shed=PARKING), knows=True),
@@ -64,9 +65,10 @@ def main(words: list[str] | None = None) -> int:
         out = [json.dumps(as_maps(results))]
     else:
         out.append(table(results))
-        if trial.plant == EVENING and {"table", "table, deferring"} <= results.keys():
-            out += ["", "Policy table, deferring, beside the same without, day by day:", ""]
-            out += [f"- {line}" for line in paired(results, "table, deferring", "table")]
+        for base in results if trial.plant == EVENING else ():
+            if (name := f"{base}, deferring") in results:
+                out += ["", f"{name}, beside the same without, day by day:", ""]
+                out += [f"- {line}" for line in paired(results, name, base)]
         if not options.policy:
             out += ["", "Policy table beside the document's rule every 30 s:", ""]
             out += [f"- {line}" for line in ratios(results, "table")]
