@@ -4,6 +4,8 @@
 `before` stands exactly once in its file. A new rule in the core comes with a bug here.
 """
 
+from tests.core.bugs_of_deferring import WHAT_CAN_WAIT
+from tests.core.bugs_of_demand import ON_DEMAND
 from tests.core.bugs_of_forecasts import WHAT_IS_FORESEEN
 from tests.core.bugs_of_hand import WHAT_A_HAND_WISHES
 from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
@@ -366,4 +368,6 @@ BUGS: tuple[Bug, ...] = (
     *WHAT_A_HAND_WISHES,
     *WHAT_IS_FORESEEN,
     *UNDER_PRESSURE,
+    *WHAT_CAN_WAIT,
+    *ON_DEMAND,
 )

@@ -24,6 +24,7 @@ from admission.core.sample import Sample
 from admission.core.shedding import Shed
 from tests.core.worlds import ANN, BEN, World, agents, spec
 
+LABEL = (7, "build")
 PRIOR = Estimate(900.0, 2000.0, 1.0)
 BUILD = Claim(ANN, task="build", agent="ann", workspace="/home/ann", uid=7)
 RUN = Run("build", "ann", "/home/ann", 7, mean_bytes=300, peak_bytes=1000, cpu_s=30, lasted_s=60)
@@ -111,18 +112,17 @@ def test_the_last_runs_and_keys_are_kept() -> None:
 
 
 def test_a_task_that_runs_out_of_memory_again_and_again_pauses_for_ever_longer() -> None:
-    until = [known(*[OOM] * count).paused_until(BUILD) for count in range(1, 9)]
+    until = [known(*[OOM] * count).paused_until(LABEL) for count in range(1, 9)]
     assert until == [-inf, 61, 122, 243, 484, 965, 1806, 1807]
-    assert known(OOM, OOM, replace(RUN, ended=Ended.PARKED)).paused_until(BUILD) == 61
-    assert known(OOM, OOM, RUN).paused_until(BUILD) == -inf
-    assert known(OOM, OOM).paused_until(replace(BUILD, task="")) == -inf
+    assert known(OOM, OOM, replace(RUN, ended=Ended.PARKED)).paused_until(LABEL) == 61
+    assert known(OOM, OOM, RUN).paused_until(LABEL) == -inf
 
 
 def test_without_learning_the_prior_is_all_there_is() -> None:
     estimates = known(OOM, OOM)
     estimates.adopt(replace(estimates.settings, is_on=False))
     assert estimates.of(BUILD, PRIOR) == PRIOR
-    assert estimates.paused_until(BUILD) == -inf
+    assert estimates.paused_until(LABEL) == -inf
 
 
 # --- in the core ---
@@ -203,4 +203,4 @@ def test_the_history_is_recalled() -> None:
     world = one_out()
     world.feed(11.0, Recalled((RUN, RUN, OOM, OOM)))
     assert world.core.learner.estimates.of(BUILD, PRIOR).runs == 4
-    assert world.core.learner.estimates.paused_until(BUILD) == -inf  # that was long ago
+    assert world.core.learner.estimates.paused_until(LABEL) == -inf  # that was long ago
