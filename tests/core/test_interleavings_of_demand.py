@@ -104,6 +104,17 @@ class OnDemand(RuleBasedStateMachine):
                 self.feed(OutOfMemory(lease.id))
             self.world.exit(self.world.now, lease.claim.holder)
 
+    @rule(kind=st.sampled_from(["build", "test"]), often=st.integers(2, 4))
+    def run_out_of_memory_again_and_again(self, kind: str, often: int) -> None:
+        for _ in range(often):
+            last = self.world.core.ledger.last_lease
+            self.acquire([kind], None)
+            if lease := self.world.core.ledger.lease(last + 1):
+                self.feed(Measured(self.world.now, (Reading(lease.id, 3),)))
+                self.feed(OutOfMemory(lease.id))
+                self.world.exit(self.world.now, lease.claim.holder)
+        self.acquire([kind, "first"], None)
+
     @rule(which=WHICH)
     def yield_units(self, which: int) -> None:
         if lease := self.lease(which):
