@@ -21,7 +21,7 @@ from tests.core.worlds import NO_ALARMS, World, agents, spec
 # A machine of 20 bytes, of which 18 may be spoken for.
 TOTAL = 20
 BUDGET = Budget(ceiling_pct=90.0, mean_bytes=2, peak_bytes=4, share_pct=100.0, ramp_s=4.0)
-LEARNING = Learning(fresh_s=5.0, pause_s=2.0, pause_max_s=6.0)
+LEARNING = Learning(is_on=True, fresh_s=5.0, pause_s=2.0, pause_max_s=6.0)
 CALM = tuple(replace(row, memory_below_pct=1000.0, delay_ms=0) for row in LEVELS)
 KINDS = {
     "build": Claim(Holder(0, 0), task="build", bound=Bound.PROCESS),
