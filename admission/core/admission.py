@@ -188,7 +188,7 @@ class Admission:
                 self._set_level(now, event)
             case ev.Configured():
                 configure(event, self.pools, self.governor)
-                self.learner.adopt(event.throttle.learning)
+                self.learner.adopt(now, event.throttle.learning)
                 self._teach()
                 self.ledger.set_ageing(now, event.ageing)
             case ev.JournalWorks():

@@ -65,7 +65,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """How estimates are made of what was measured.
+    """How estimates are made of what was measured; docs/simulation.md has why it is off by default.
 
     Attributes:
         is_on: without it every agent is expected to take the mean and the peak of the budget.
@@ -82,7 +82,7 @@ class Learning:
         pause_max_s: but for no longer than this.
     """
 
-    is_on: bool = True
+    is_on: bool = False
     margin: float = 1.1
     bump: float = 1.2
     quantile: float = 0.9

@@ -66,6 +66,11 @@ class Estimates:
         """Whether there is any run to go by."""
         return self.settings.is_on and bool(self._runs)
 
+    @property
+    def failed(self) -> list[Key]:
+        """The tasks of which something has run out of memory."""
+        return [key for key in self._failed_at if len(key) == 2]
+
     def adopt(self, settings: Learning) -> None:
         self.settings = settings
         self._figures.clear()
@@ -288,6 +293,11 @@ class Learner:
         label = label_of(claim) if self.paused else None
         return None if label is None else self.paused.get(label)
 
+    def _note_pauses(self, now: float) -> None:
+        """Of all tasks, as the history or the settings are others than they were."""
+        until = {label: self.estimates.paused_until(label) for label in self.estimates.failed}
+        self.paused = {label: at for label, at in until.items() if at > now}
+
     def _note_pause(self, claim: Claim | Run, now: float) -> None:
         if label := label_of(claim):
             self.paused.pop(label, None)
@@ -295,10 +305,9 @@ class Learner:
             if until > now:
                 self.paused[label] = until
 
-    def adopt(self, settings: Learning) -> None:
+    def adopt(self, now: float, settings: Learning) -> None:
         self.estimates.adopt(settings)
-        if not settings.is_on:
-            self.paused.clear()
+        self._note_pauses(now)
 
     def take(self, now: float, event: Experience, leases: dict[int, Lease]) -> list[Effect]:
         """One event. `leases`: those of the pool."""
@@ -310,6 +319,7 @@ class Learner:
             case Recalled():
                 for run in event.runs:
                     self.estimates.learn(run)
+                self._note_pauses(now)
         return []
 
     def note_ends(self, now: float, records: Sequence[Record]) -> list[Effect]:

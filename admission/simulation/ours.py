@@ -5,7 +5,7 @@ from dataclasses import replace
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.budget import GIB
-from admission.core.estimates import Estimate, Measured, OutOfMemory, Reading, Run
+from admission.core.estimates import Estimate, Learning, Measured, OutOfMemory, Reading, Run
 from admission.core.governor import Governor, Throttle
 from admission.core.learning import Estimates
 from admission.core.leases import Caller, Claim, Holder
@@ -24,7 +24,7 @@ class Known(Estimates):
     """What each task takes, known beforehand, as nobody can."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(Learning(is_on=True))
         self.tasks: dict[str, Task] = {}
 
     @property
@@ -54,6 +54,9 @@ class Ours:
         knows: bool = False,
     ) -> None:
         self.throttle = throttle or Throttle()
+        if learns or knows:
+            learning = replace(self.throttle.learning, is_on=True)
+            self.throttle = replace(self.throttle, learning=learning)
         self.specs = specs or pools_of(self.throttle.levels)
         self.core = Admission(self.specs, Governor(throttle=self.throttle))
         self.starts: list[int] = []

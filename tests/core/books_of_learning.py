@@ -51,16 +51,15 @@ class Lessons:
         mine = [
             (at, run.ended) for at, _, run in self.history if (run.uid, run.task) == (uid, task)
         ]
-        failed_at: list[float] = []
-        for at, ended in mine:
-            if ended == Ended.FINISHED:
-                failed_at.clear()
-            elif ended == Ended.OUT_OF_MEMORY:
-                failed_at.append(at)
-        over = len(failed_at) - learning.failures
+        in_a_row = 0
+        for _, ended in mine:
+            in_a_row += ended == Ended.OUT_OF_MEMORY
+            in_a_row = 0 if ended == Ended.FINISHED else in_a_row
+        over = in_a_row - learning.failures
         if not task or over < 0 or not learning.is_on:
             return -inf
-        return failed_at[-1] + min(learning.pause_s * 2.0**over, learning.pause_max_s)
+        last_at = max(at for at, ended in mine if ended == Ended.OUT_OF_MEMORY)
+        return last_at + min(learning.pause_s * 2.0**over, learning.pause_max_s)
 
     def pauses(self, claim: Claim) -> bool:
         is_ours = claim.pool == "agents"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from admission.core import events as ev
 from admission.core.budget import Budget
-from admission.core.estimates import Ended, Measured, OutOfMemory, Reading, Recalled, Run
+from admission.core.estimates import Ended, Learning, Measured, OutOfMemory, Reading, Recalled, Run
 from admission.core.leases import Bound, Claim, Holder
 from admission.core.levels import LEVELS
 from admission.core.places import places_of
@@ -20,7 +20,10 @@ RUN = Run("build", "", "", 0, mean_bytes=2, peak_bytes=2, cpu_s=1.0, lasted_s=60
 
 
 def world() -> World:
-    return World(agents(5), levels=CALM, budget=BUDGET)  # type: ignore[arg-type]
+    world = World(agents(5), levels=CALM, budget=BUDGET)  # type: ignore[arg-type]
+    world.throttle = replace(world.throttle, learning=Learning(is_on=True))
+    world.feed(0.0, ev.Configured(world.throttle, world.specs, world.ageing))
+    return world
 
 
 def sample(world: World, at: float, used_pct: float) -> None:

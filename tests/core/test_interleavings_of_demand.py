@@ -21,7 +21,7 @@ from tests.core.worlds import NO_ALARMS, World, agents, spec
 # A machine of 20 bytes, of which 18 may be spoken for.
 TOTAL = 20
 BUDGET = Budget(ceiling_pct=90.0, mean_bytes=2, peak_bytes=4, share_pct=100.0, ramp_s=4.0)
-LEARNING = Learning(fresh_s=5.0, pause_s=2.0, pause_max_s=6.0)
+LEARNING = Learning(is_on=True, fresh_s=5.0, pause_s=2.0, pause_max_s=6.0)
 CALM = tuple(replace(row, memory_below_pct=1000.0, delay_ms=0) for row in LEVELS)
 KINDS = {
     "build": Claim(Holder(0, 0), task="build", bound=Bound.PROCESS),
@@ -103,6 +103,17 @@ class OnDemand(RuleBasedStateMachine):
             if is_out_of_memory:
                 self.feed(OutOfMemory(lease.id))
             self.world.exit(self.world.now, lease.claim.holder)
+
+    @rule(kind=st.sampled_from(["build", "test"]), often=st.integers(2, 4))
+    def run_out_of_memory_again_and_again(self, kind: str, often: int) -> None:
+        for _ in range(often):
+            last = self.world.core.ledger.last_lease
+            self.acquire([kind], None)
+            if lease := self.world.core.ledger.lease(last + 1):
+                self.feed(Measured(self.world.now, (Reading(lease.id, 3),)))
+                self.feed(OutOfMemory(lease.id))
+                self.world.exit(self.world.now, lease.claim.holder)
+        self.acquire([kind, "first"], None)
 
     @rule(which=WHICH)
     def yield_units(self, which: int) -> None:

@@ -11,6 +11,7 @@ from admission.core import events as ev
 from admission.core.estimates import (
     Ended,
     Estimate,
+    Learning,
     Learnt,
     Measured,
     OutOfMemory,
@@ -25,6 +26,7 @@ from admission.core.shedding import Shed
 from tests.core.worlds import ANN, BEN, World, agents, spec
 
 LABEL = (7, "build")
+ON = Learning(is_on=True)
 PRIOR = Estimate(900.0, 2000.0, 1.0)
 BUILD = Claim(ANN, task="build", agent="ann", workspace="/home/ann", uid=7)
 RUN = Run("build", "ann", "/home/ann", 7, mean_bytes=300, peak_bytes=1000, cpu_s=30, lasted_s=60)
@@ -34,7 +36,7 @@ PARKABLE = replace(BUILD, parkable=True)
 
 
 def known(*runs: Run) -> Estimates:
-    estimates = Estimates()
+    estimates = Estimates(ON)
     for at, run in enumerate(runs):
         estimates.learn(run, at)
     return estimates
@@ -139,6 +141,8 @@ def learnt(effects: list[ev.Effect]) -> list[Learnt]:
 
 def one_out(pool: str = "agents", shed: Shed | None = None) -> World:
     world = World(agents(3), spec("operations", 5), shed=shed or Shed())
+    world.throttle = replace(world.throttle, learning=ON)
+    world.feed(9.0, ev.Configured(world.throttle, world.specs, world.ageing))
     world.acquire(10.0, replace(PARKABLE, pool=pool))
     return world
 
