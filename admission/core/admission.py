@@ -135,9 +135,10 @@ class Admission:
             self._teach()
         if isinstance(event, STEERING):
             self._adopt_level()
+        sample = None
         if isinstance(event, ev.Sampled):
+            sample = event.sample
             deferring.look(self.ledger, self.governor, self.calm, event)
-        sample = event.sample if isinstance(event, ev.Sampled) else None
         if sample is not None or self.ledger.frozen:
             self.ladder.keep_up(self.ledger, self.governor, now, sample)
         self._settle(now)

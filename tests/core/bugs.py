@@ -80,8 +80,8 @@ WHO_IS_SERVED = (
     bug(
         "one that is too large for the level is waited for",
         "pool.py",
-        "            if first is None or (first.caller and first.claim.weight <= self.capacity):\n",
-        "            if first is None or first.caller:\n",
+        "        has_room = first.claim.weight <= self.capacity\n",
+        "        has_room = True\n",
     ),
     bug(
         "the level's delay between grants is ignored",
@@ -296,12 +296,8 @@ WHAT_SURVIVES = (
     bug(
         "what could not be written is ended all the same",
         "admission.py",
-        "        if isinstance(event, ev.JournalFailed):\n"
-        "            self._take_back(now, event.records)  # what never was can't be over\n"
-        "        self._expire(now)\n",
-        "        self._expire(now)\n"
-        "        if isinstance(event, ev.JournalFailed):\n"
-        "            self._take_back(now, event.records)\n",
+        "            self._take_back(now, event.records)  # what never was can't be over\n",
+        "            self._expire(now)\n            self._take_back(now, event.records)\n",
     ),
     bug(
         "a request is judged by a level that has just ended",
@@ -333,8 +329,8 @@ WHAT_MEMORY_ALLOWS = (
     bug(
         "what a yielded lease still owes is forgotten",
         "budget.py",
-        "for one in leases)\n\n    def _unshown",
-        "for one in leases if one.is_out)\n\n    def _unshown",
+        "for one in leases)\n\n    def unshown(",
+        "for one in leases if one.is_out)\n\n    def unshown(",
     ),
     bug(
         "one that regains its units is counted twice",

@@ -18,8 +18,8 @@ WHAT_CAN_WAIT = (
     bug(
         "one that is put off is served as the first of all",
         "pool.py",
-        "self.capacity and not first.is_deferred:\n",
-        "self.capacity:\n",
+        "        if first.is_deferred or not first.caller:\n",
+        "        if not first.caller:\n",
     ),
     bug(
         "a restart puts off again who no longer was",

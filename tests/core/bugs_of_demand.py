@@ -66,8 +66,8 @@ ON_DEMAND = (
     bug(
         "nobody wakes for a task that has paused for long enough",
         "admission.py",
-        "            self.learner.next_at(),\n",
-        "",
+        "ledger.next_by_hand_at, self.learner.next_at())\n",
+        "ledger.next_by_hand_at)\n",
     ),
     bug(
         "a task that pauses holds up those behind it",
