@@ -3,27 +3,22 @@ all who ask meanwhile have their turn right after.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
-
-import trio
 
 from admission.protocol import AdmissionError, Frame, Unavailable
 from admission.service.access import Viewer, name_of
+from admission.service.desk import ANSWER_S, Answer, Desk
 from admission.service.history.recorder import History
 from admission.service.history.tasks import Habits, Wanted, habits
 from admission.service.queue_views import Room
 from admission.service.sensors.source import SAID_CHARS_MAX, one_line
 from admission.service.views import ROWS_BYTES_MAX
 
-ANSWER_S = 5.0
 # For how long an answer waits for what was noted last to be written.
 FLUSH_S = 1.0
 WISHES_MAX = 64
-
-# Told of the answer, or of why there is none.
-Answer = Callable[[Frame | AdmissionError], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +36,21 @@ class Tasks:
 
     def __init__(self, history: History | None) -> None:
         self._history = history
-        self._wishes: list[Wish] = []
-        self._asked = trio.Event()
-        # A read that hangs keeps this until it ends: there is never a second thread.
-        self._limiter = trio.CapacityLimiter(1)
+        late = f"the history could not be read within {ANSWER_S:g} s; try again later"
+        self._desk = Desk[Wish](
+            lambda wishes: partial(self._answers, wishes),
+            WISHES_MAX,
+            "tasks",
+            Unavailable(late, "history_unavailable"),
+        )
 
     def wish(self, wish: Wish) -> None:
         """Asks for tasks, which are told later."""
-        if len(self._wishes) >= WISHES_MAX:
-            message = f"{WISHES_MAX} ask for tasks already; try again in a moment"
-            wish.answer(Unavailable(message, "too_many_connections"))
-            return
-        self._wishes.append(wish)
-        self._asked.set()
+        self._desk.wish(wish)
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            await self._asked.wait()
-            self._asked = trio.Event()
-            wishes, self._wishes = self._wishes, []
-            late = f"the history could not be read within {ANSWER_S:g} s; try again later"
-            answers: list[Frame | AdmissionError]
-            answers = [Unavailable(late, "history_unavailable")] * len(wishes)
-            with trio.move_on_after(ANSWER_S):
-                answers = await trio.to_thread.run_sync(
-                    self._answers, wishes, abandon_on_cancel=True, limiter=self._limiter
-                )
-            for wish, answer in zip(wishes, answers, strict=True):
-                wish.answer(answer)
+        await self._desk.run()
 
     # --- in the thread --------------------------------------------------------------------------
 

@@ -27,7 +27,10 @@ CAPACITY: dict[str, tuple[int, ...]] = {"agents": (6, 4, 3, 2), "operations": (3
 DELAY_MS = (0, 10, 20, 40)
 RULES = Rules(CAPACITY)
 # Bounds that nothing reaches: only a hand changes the level, whatever the machine is doing.
+# Nobody fills in, so that the judge need not know who may pass whom, and until when.
 CONFIG = """
+[queue]
+fill_in_s = 0
 [throttle]
 memory_stall_pct = 0
 [throttle.budget]

@@ -11,6 +11,7 @@ from admission.core.leases import Bound, Caller, Claim, Class
 from admission.core.order import Ageing
 from admission.core.places import reason_of
 from admission.core.sample import Sample
+from tests.core import hand
 from tests.core.worlds import ANN, BEN, CAT, World, agents
 
 FOR_10_S = Ageing(inf, inf, fill_in_s=10.0)
@@ -99,7 +100,19 @@ def test_one_who_waits_for_memory_and_not_for_units_is_not_passed() -> None:
     assert world.is_waiting(world.acquire(1.0, Claim(CAT)))
 
 
-def test_nobody_passes_one_for_whom_units_are_reserved_nor_takes_any_in_a_pause() -> None:
+def test_nobody_passes_one_for_whom_units_are_reserved() -> None:
+    world = World(agents(3), ageing=FOR_10_S)
+    first, _ = world.acquire(0.0, Claim(ANN)), world.acquire(0.0, Claim(ANN))
+    hand.reserve(world, 0.0, 2, rank=Class.CRITICAL)
+    large = world.acquire(1.0, Claim(BEN, weight=2, rank=Class.CRITICAL))
+    small = world.acquire(1.0, Claim(CAT, rank=Class.CRITICAL))
+    assert world.is_waiting(small)
+    world.release(2.0, first)
+    assert world.is_held(large)
+    assert world.is_waiting(small)
+
+
+def test_nobody_fills_in_in_a_pause() -> None:
     world, _, _ = crowded()
     pause = by_hand.Pause(world.caller(9), None, None)
     world.feed(1.0, pause)

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import trio
 
+from admission.core.estimates import Recalled
 from admission.core.foresight import Remembered
 from admission.core.profile import Hour
 from admission.core.sample import Sample
 from admission.service.history.recorder import History
-from admission.service.history.remembering import Minute, hours_of, remembered
+from admission.service.history.remembering import Minute, hours_of, recalled, remembered
 from admission.service.local_hours import local_hours
 
 # A full hour of UTC; where it is one in the place as well, hours can be compared.
@@ -96,3 +97,4 @@ def test_a_file_without_tables_says_nothing_and_is_no_error(tmp_path: Path) -> N
     path = tmp_path / "history.db"
     path.touch()
     assert remembered(path, 60.0) == Remembered((), ())
+    assert recalled(path) == Recalled(())

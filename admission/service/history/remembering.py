@@ -21,8 +21,6 @@ MINUTES_MIN = 24
 # So much of CPU counts in any case, and what is above as far as tasks waited: as the governor
 # has it, which see.
 _CPU = "min(cpu_used_pct, :unstalled + coalesce(cpu_stall_pct, 100))"
-# The first daemon of all may have been killed before it had made the tables.
-_TABLES = "SELECT count(*) FROM sqlite_master WHERE name IN ('minutes', 'samples')"
 _MINUTES = f"""SELECT minute, memory_used_pct, {_CPU} FROM (
     SELECT minute, memory_used_pct, cpu_used_pct, cpu_stall_pct FROM minutes
     UNION ALL
@@ -51,7 +49,7 @@ def remembered(path: Path, cpu_unstalled_pct: float) -> Remembered:
         sqlite3.Error: it can't be read.
     """
     with closing(_open(path)) as connection:
-        if connection.execute(_TABLES).fetchone() != (2,):
+        if not _has(connection, "minutes", "samples"):
             return Remembered((), ())
         rows = connection.execute(_MINUTES, {"unstalled": cpu_unstalled_pct})
         return hours_of(row for row in rows if not any(isinstance(one, str | bytes) for one in row))
@@ -61,9 +59,11 @@ def recalled(path: Path) -> Recalled:
     """The last runs of each task in this history, oldest first. Not for the event loop.
 
     Raises:
-        sqlite3.Error: it can't be read, or an earlier version wrote it, which noted no runs.
+        sqlite3.Error: it can't be read.
     """
     with closing(_open(path)) as connection:
+        if not _has(connection, "runs"):
+            return Recalled(())
         found = [run for row in connection.execute(_RUNS) if (run := _run_of(row)) is not None]
     return Recalled(tuple(found))
 
@@ -77,6 +77,14 @@ def _run_of(row: tuple[object, ...]) -> Run | None:
         return Run(**{**named, "ended": Ended(named["ended"])})
     except ValueError:
         return None
+
+
+def _has(connection: sqlite3.Connection, *tables: str) -> bool:
+    """Whether it has these: an earlier version made fewer, and a daemon that was killed in its
+    first moment none.
+    """
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    return names.issuperset(tables)
 
 
 def _open(path: Path) -> sqlite3.Connection:

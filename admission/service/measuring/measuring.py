@@ -71,11 +71,6 @@ class Measuring:
         """From now on, looks in this nursery; to be called before anything else."""
         self._nursery, self._core, self._feed = nursery, core, feed
 
-    def set_share(self, share: float) -> None:
-        """What it may take from now on; 0 for nothing."""
-        self._share = share
-        self._scales.allowance.share = share / 2
-
     def problems(self) -> list[str]:
         """What is wrong, a line each, for `degraded`."""
         if self._problem is None:
