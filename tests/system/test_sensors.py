@@ -18,9 +18,9 @@ from tests.system.stage import now_s
 
 LIMIT_S = 50.0
 MIB = 1024 * 1024
-BALLAST_BYTES = 400 * MIB
+BALLAST_BYTES = 800 * MIB
 TRIES = 10
-COMES_BACK_S = 5.0
+COMES_BACK_S = 10.0
 # Whoever else works on this machine goes before it: it is the CPU that is to be busy.
 SPIN = "import os; os.nice(19)\nwhile True: pass"
 # Takes memory for real, says so, and keeps it until its standard input is closed.
@@ -104,13 +104,14 @@ def test_memory_that_is_really_taken_shows_in_the_reading_and_goes_again() -> No
     assert before.memory_total_bytes is not None
     if before.memory_available_bytes is None or before.memory_available_bytes < 3 * BALLAST_BYTES:
         pytest.skip("this machine has no memory to spare")
-    # Others live on this machine too: half of it, and again where they took or gave back some.
+    # Others live on this machine too, and what a process leaves may take a while to be free (in a
+    # guest that reports its free pages to its host): half of it has to come, a quarter to go.
     half_pct = 50 * BALLAST_BYTES / before.memory_total_bytes
     for _ in range(TRIES):
         before_pct = used_pct(sensors)
         with ballast(BALLAST_BYTES):
             during_pct = used_pct(sensors)
-        has_gone = falls_below(sensors, during_pct - half_pct)
+        has_gone = falls_below(sensors, during_pct - half_pct / 2)
         if has_gone and during_pct - before_pct > half_pct:
             return
     raise AssertionError(f"{BALLAST_BYTES} bytes never showed, or never went again")

@@ -62,18 +62,20 @@ def _one_at_a_time(folder: str) -> Iterator[None]:
 
 
 def _start(path: str) -> _socket.socket:
-    """Another daemon may have its lock and not listen yet, and any may be told at once to end, as by
-    `serve --replace`: so who finds nobody a moment later starts one again.
+    """One that started may have been told at once to end, as by `serve --replace`: then another is
+    started. One that has its lock may not listen yet: it is waited for.
     """
+    is_ours = True
     for pause_s in PAUSES_S:
-        _serve(path)
+        is_ours = is_ours and _serve(path)
         with suppress(Unreachable):
             return connect(path)
         time.sleep(pause_s)
     return connect(path)
 
 
-def _serve(path: str) -> None:
+def _serve(path: str) -> bool:
+    """Whether a daemon of ours began to serve; else another has, or is about to."""
     # -P: what lies in the working folder is none of our modules.
     command = [sys.executable, "-P", "-m", "admission_client.cli", "serve", "--detach"]
     outside = {name: value for name, value in os.environ.items() if name not in OURS}
@@ -88,3 +90,4 @@ def _serve(path: str) -> None:
     if started.returncode not in (0, AlreadyServed.exit_status):
         said = started.stderr.strip().rpartition("\n")[2].removeprefix("admission: ")
         raise Unreachable(f"no daemon answers at {path}, and none could be started: {said}")
+    return started.returncode == 0
