@@ -8,6 +8,7 @@ from math import inf
 from typing import Any, TypeVar
 
 from admission.core import events as ev
+from admission.core.deferral import Defer
 from admission.core.leases import Lease, Waiter
 from admission.core.reserving import Reservation
 from tests.core.books import survivors
@@ -124,7 +125,8 @@ def fingerprint(world: World) -> object:
         tuple(_turns(world, name) for name in core.pools),
         _families(world, names),
         _shedding(world, names) if world.throttle.shed.policy else None,
-        _rest(world),
+        # Nobody is put off in a world that left the settings alone.
+        _rest(world) if world.throttle.defer != Defer() else None,
     )
 
 
