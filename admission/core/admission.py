@@ -93,7 +93,9 @@ class Admission:
     def wakeup(self) -> float:
         """When `TimePassed` is next to be fed; inf where nothing is due by itself."""
         ledger = self.ledger
-        due_at = min(self._ready_at, ledger.next_by_hand_at, self.learner.next_at())
+        due_at = min(self._ready_at, ledger.next_by_hand_at)
+        if self.learner.paused:
+            due_at = min(due_at, self.learner.next_at())
         if ledger.frozen:
             due_at = min(due_at, self.ladder.next_at(ledger, self.governor))
         if self.governor.by_hand_until is not None:
@@ -216,7 +218,8 @@ class Admission:
                 deferring.end(self.ledger, one)
             else:
                 self.ledger.age(now, one)
-        self.learner.pass_time(now)
+        if self.learner.paused:
+            self.learner.pass_time(now)
         if self.ledger.next_by_hand_at <= now:
             operating.expire(self.ledger, now)
         until = self.governor.by_hand_until

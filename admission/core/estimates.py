@@ -68,7 +68,8 @@ class Learning:
     """How estimates are made of what was measured; docs/simulation.md has why it is off by default.
 
     Attributes:
-        is_on: without it every agent is expected to take the mean and the peak of the budget.
+        is_on: without it every agent is expected to take the mean and the peak of the budget, and
+            nobody pauses; how long tasks last is learnt all the same.
         margin: what is expected at the peak, as a multiple of what was seen.
         bump: a run that was cut short would have taken so many times what it took.
         quantile: of the peaks that were seen, this one counts.

@@ -64,7 +64,7 @@ class Estimates:
     @property
     def knows_any(self) -> bool:
         """Whether there is any run to go by."""
-        return self.settings.is_on and bool(self._runs)
+        return bool(self._runs)
 
     @property
     def failed(self) -> list[Key]:

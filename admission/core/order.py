@@ -114,7 +114,7 @@ class Queue:
         self.waiters[waiter.ticket] = waiter
         if waiter.is_deferred:
             self._deferred.add(waiter.ticket)
-        else:
+        elif self._deferred:
             self._deferred.discard(waiter.ticket)
 
     def remove(self, waiter: Waiter) -> None:
@@ -122,7 +122,8 @@ class Queue:
         self._step_out(waiter, group)
         self._climbed.pop(waiter.ticket, None)
         del self.waiters[waiter.ticket]
-        self._deferred.discard(waiter.ticket)
+        if waiter.is_deferred:
+            self._deferred.discard(waiter.ticket)
         self._waiting[group] -= 1
         if not self._waiting[group]:
             del self._waiting[group], self._lines[group]

@@ -167,10 +167,9 @@ class Pool:
 
     def _is_front(self, first: Waiter) -> bool:
         """Whether the first one is not passed over, where nothing is reserved."""
-        has_room = first.claim.weight <= self.capacity
-        if first.is_deferred or not first.caller:
+        if first.is_deferred or not first.caller or first.claim.weight > self.capacity:
             return False
-        return has_room and self.pauses_until(first) is None
+        return self.pauses_until(first) is None
 
     def passes_over(self, kept: Kept) -> Callable[[Waiter], bool]:
         """Says of whom nobody waits for, as what they ask for can't be had as things are, or they

@@ -19,7 +19,7 @@ from admission.core.estimates import (
     Recalled,
     Run,
 )
-from admission.core.learning import KEYS_KEPT, RUNS_KEPT, Estimates
+from admission.core.learning import KEYS_KEPT, RUNS_KEPT, Estimates, Learner
 from admission.core.leases import Claim
 from admission.core.sample import Sample
 from admission.core.shedding import Shed
@@ -120,11 +120,15 @@ def test_a_task_that_runs_out_of_memory_again_and_again_pauses_for_ever_longer()
     assert known(OOM, OOM, RUN).paused_until(LABEL) == -inf
 
 
-def test_without_learning_the_prior_is_all_there_is() -> None:
-    estimates = known(OOM, OOM)
-    estimates.adopt(replace(estimates.settings, is_on=False))
-    assert estimates.of(BUILD, PRIOR) == PRIOR
-    assert estimates.paused_until(LABEL) == -inf
+def test_without_learning_nobody_pauses_and_the_budget_does_not_go_by_it() -> None:
+    learner = Learner()
+    for run in (RUN, OOM, OOM):
+        learner.estimates.learn(run, 0.0)
+    for is_on in (True, False):
+        learner.adopt(0.0, replace(learner.estimates.settings, is_on=is_on))
+        assert learner.has_a_say == is_on
+        assert bool(learner.paused) == is_on
+    assert learner.estimates.of(BUILD, PRIOR).lasts_s is not None, "what it lasts is known anyway"
 
 
 # --- in the core ---
