@@ -31,9 +31,15 @@ from tests.core.planting import Bug
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = "tests/core"
 # The quick ones first.
-WALKS = (f"{TESTS}/test_small_worlds_of_hand.py", f"{TESTS}/test_every_small_world.py")
+WALKS = (
+    f"{TESTS}/test_small_worlds_of_hand.py",
+    f"{TESTS}/test_small_worlds_of_deferring.py",
+    f"{TESTS}/test_every_small_world.py",
+)
 STORIES = (
+    f"{TESTS}/test_interleavings_of_demand.py",
     f"{TESTS}/test_interleavings_of_shedding.py",
+    f"{TESTS}/test_interleavings_of_deferring.py",
     f"{TESTS}/test_interleavings.py",
 )
 # A bug that makes a test hang is found as well, if late.

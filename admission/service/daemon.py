@@ -116,7 +116,7 @@ class Daemon:
             self._tell_holder,
         )
         self._doers = self._what_is_done()
-        self._places = Places()
+        self.places = Places()
         self._inbox: deque[ev.Event] = deque()
         self._is_feeding = False
         self._is_stopping = False
@@ -153,7 +153,7 @@ class Daemon:
             if self.core.wakeup() != self._due_at:
                 self._rearmed.set()
             if self.core.ledger.waiting:
-                self._places.changed.set()
+                self.places.changed.set()
         finally:
             self._is_feeding = False
 
@@ -217,6 +217,7 @@ class Daemon:
             if self.core.governor.sample is not None:
                 self._note_metrics(self.core.governor.sample)
         elif isinstance(record, ev.Granted):
+            self.places.foretold.start(record.lease.ticket, record.lease.granted_at)
             # At once for a new tree; for all that are out, with each sample.
             self.sensors.is_close |= record.lease.claim.bound is Bound.TREE
             self.sensors.wanted_every_s = self.measuring.pass_every_s
@@ -336,7 +337,7 @@ class Daemon:
             nursery.start_soon(self.shedder.run)
             nursery.start_soon(self._keep_time)
             nursery.start_soon(self._books.keep, lambda: self.feed(ev.JournalWorks()))
-            nursery.start_soon(self._places.keep_telling, self.core.ledger, self.lines, self.clock)
+            nursery.start_soon(self.places.keep_telling, self.core.ledger, self.lines, self.clock)
             nursery.start_soon(self._sampling.run)
             nursery.start_soon(self.workspaces.run)
             nursery.start_soon(self.survey.run)

@@ -207,6 +207,7 @@ def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acqui
         is_new,
         request.by_s,
         request.resumes,
+        request.defer,
     )
 
 
@@ -266,7 +267,8 @@ def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> F
             daemon.watchers.add(line, message_id, topics, first)
             return {}
         case rq.ExplainRequest():
-            return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks, viewer)
+            score = daemon.places.foretold.score()
+            return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks, viewer, score)
         case rq.MetricsRequest():
             return {"version": __version__, "pid": os.getpid(), **daemon.metrics()}
         case rq.ReloadRequest():

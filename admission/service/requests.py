@@ -57,6 +57,7 @@ class AcquireRequest(Request):
     resumes: Number | None = None
     agent: Label = ""
     workspace: Label = ""
+    defer: bool = False
 
 
 class CancelRequest(Request):

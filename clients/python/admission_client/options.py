@@ -66,6 +66,7 @@ class Options:
     by_s: float | None = None
     max_hold_s: float | None = None
     end_after_max: bool = False
+    defer: bool = False
     hold: str = "process"
     wait_s: float | None = None
     pid: int | None = None
@@ -218,6 +219,7 @@ POOL = Option("--pool", "pool", "the pool to take units of (agents)", "NAME")
 # What is asked of the wait and of the lease, also of each of an autopilot's tasks.
 LIMITS = (
     Option("--by", "by_s", "start by then or not at all: 18:00, or in 20m", "WHEN", parse_when),
+    Option("--defer", "defer", "wait until the load is low, at the latest until --by (8h)"),
     Option(
         "--max-hold", "max_hold_s", "alarm when it is held for longer", "DURATION", parse_duration
     ),
