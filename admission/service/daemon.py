@@ -37,6 +37,7 @@ from admission.service.measuring.measuring import Measuring
 from admission.service.measuring.scales import Scales
 from admission.service.metrics import metrics_map
 from admission.service.queue_views import alarm_map, hand_map, shed_map
+from admission.service.recommending import Recommendations
 from admission.service.sampler import Sampler
 from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
@@ -107,6 +108,9 @@ class Daemon:
         self._following = following or Following(Trees())
         self.survey = Survey(core, clock, socket, self._following.trees)
         self.tasks = Tasks(history)
+        self.recommendations = Recommendations(
+            core, clock, self.survey, lambda: self.sensors.looks, self._journal_problem, history
+        )
         path = Path(socket) if socket else None
         self.measuring = Measuring(self._following.trees, Scales(path))
         self.shedder = Shedder(
@@ -279,9 +283,12 @@ class Daemon:
         if (problem := shortage(self.config.connections_max)) is not None:
             found.append(problem)
         found += self._in_force.problems()
-        if not self.core.journal_works:
-            found.append(f"{self._books.problem()}: no lease is granted")
+        if problem := self._journal_problem():
+            found.append(f"{problem}: no lease is granted")
         return found
+
+    def _journal_problem(self) -> str:
+        return "" if self.core.journal_works else self._books.problem()
 
     def reload(self) -> None:
         """Goes by the configuration as it stands now. No lease is lost by it.
@@ -341,6 +348,7 @@ class Daemon:
             nursery.start_soon(self.workspaces.run)
             nursery.start_soon(self.survey.run)
             nursery.start_soon(self.tasks.run)
+            nursery.start_soon(self.recommendations.run)
 
     async def _keep_time(self) -> None:
         """Feeds `TimePassed` when the core's one deadline has come, and not before."""

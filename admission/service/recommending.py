@@ -1,0 +1,141 @@
+"""Says what is worth doing now, when somebody asks. What the core knows is looked up at once; what
+takes a while (the processes, the history) is looked at in a thread, and stays good for a moment.
+"""
+
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
+
+from admission.core.admission import Admission
+from admission.core.advice import Facts, Recommendation
+from admission.core.recommending import recommend
+from admission.protocol import AdmissionError, Frame, Unavailable
+from admission.service.desk import ANSWER_S, Answer, Desk
+from admission.service.facts import Scene, facts_of, seen_in
+from admission.service.history.recorder import History
+from admission.service.sensors.processes import Look
+from admission.service.sensors.source import SAID_CHARS_MAX, one_line
+from admission.service.survey import Survey
+
+WISHES_MAX = 64
+# For so long what was seen is not looked at again.
+FRESH_S = 10.0
+# As many as anybody reads, and no text longer than that.
+SHOWN_MAX = 20
+TEXT_CHARS_MAX = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Somebody asks. `surveyed`: what was found out about orphans."""
+
+    surveyed: Frame | AdmissionError
+    answer: Answer
+
+
+class Recommendations:
+    """See the module.
+
+    Args:
+        core: is only looked at.
+        clock: the clock of the events, in seconds.
+        survey: who looks for orphans.
+        looks: gives the processes as of the last pass, and of the one before.
+        journal_problem: gives why the journal can't be written; empty where it can.
+        history: None where none is kept.
+        fresh_s: for how long what was seen is not looked at again.
+    """
+
+    def __init__(
+        self,
+        core: Admission,
+        clock: Callable[[], float],
+        survey: Survey,
+        looks: Callable[[], tuple[Look | None, Look | None]],
+        journal_problem: Callable[[], str],
+        history: History | None = None,
+        fresh_s: float = FRESH_S,
+    ) -> None:
+        self._core, self._clock, self._survey = core, clock, survey
+        self._looks, self._journal_problem, self._history = looks, journal_problem, history
+        self._fresh_s = fresh_s
+        self._seen, self._seen_at = Facts(), -inf
+        late = f"what there is to recommend could not be found out within {ANSWER_S:g} s; try again"
+        self._desk = Desk[Wish](
+            self._look, WISHES_MAX, "recommendations", Unavailable(late, "too_many_connections")
+        )
+
+    def wish(self, answer: Answer) -> None:
+        """Asks for recommendations, which are told now or later."""
+        if self._clock() - self._seen_at < self._fresh_s:
+            answer(_told(recommend(self._facts())))
+        else:
+            self._survey.wish((), os.getuid(), partial(self._go_on, answer))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._desk.run()
+
+    def _go_on(self, answer: Answer, surveyed: Frame | AdmissionError) -> None:
+        self._desk.wish(Wish(surveyed, answer))
+
+    def _look(self, wishes: list[Wish]) -> Callable[[], list[Frame | AdmissionError]]:
+        held = [lease for pool in self._core.pools.values() for lease in pool.leases.values()]
+        leases = {lease.claim.holder: lease.id for lease in held}
+        scene = Scene(wishes[-1].surveyed, self._looks(), leases, self._history)
+        return partial(self._answers, len(wishes), scene, self._known(), self._clock())
+
+    def _known(self) -> Facts:
+        """What can be said on the event loop."""
+        return replace(
+            facts_of(self._core, self._clock()),
+            journal_problem=self._journal_problem(),
+            history_problem=self._history.problem if self._history else "",
+        )
+
+    def _facts(self) -> Facts:
+        return _both(self._known(), self._seen)
+
+    # --- in the thread --------------------------------------------------------------------------
+
+    def _answers(
+        self, how_many: int, scene: Scene, known: Facts, now: float
+    ) -> list[Frame | AdmissionError]:
+        try:
+            seen = seen_in(scene)
+            found: Frame | AdmissionError = _told(recommend(_both(known, seen)))
+            self._seen, self._seen_at = seen, now
+        # It must not end the daemon: whatever it is, there is no answer.
+        except Exception as problem:  # noqa: BLE001
+            why = one_line(repr(problem), SAID_CHARS_MAX)
+            found = Unavailable(f"nothing can be recommended: {why}", "too_many_connections")
+        return [found] * how_many
+
+
+def _both(known: Facts, seen: Facts) -> Facts:
+    return replace(
+        known,
+        survivors=seen.survivors,
+        agents=seen.agents,
+        foreign=seen.foreign,
+        habits=seen.habits,
+        minutes=seen.minutes,
+        disk=seen.disk,
+    )
+
+
+def _told(found: list[Recommendation]) -> Frame:
+    return {"recommendations": [recommendation_map(one) for one in found[:SHOWN_MAX]]}
+
+
+def recommendation_map(one: Recommendation) -> Frame:
+    """The command as it is to be typed: what stands in it of other people's words is quoted."""
+    return {
+        "rule": one.rule,
+        "what": one_line(one.what, TEXT_CHARS_MAX),
+        "why": one_line(one.why, TEXT_CHARS_MAX),
+        "command": shlex.join(one.command),
+    }
