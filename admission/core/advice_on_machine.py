@@ -3,7 +3,6 @@ tasks that need more than others.
 """
 
 from collections.abc import Iterator
-from statistics import median
 
 from admission.core.advice import (
     GIB,
@@ -16,6 +15,7 @@ from admission.core.advice import (
     counted,
     sized,
 )
+from admission.core.averages import median
 
 # What outlived its lease is worth an end from here on.
 SURVIVORS_BYTES, SURVIVORS = 128 * MIB, 10
