@@ -36,6 +36,7 @@ from admission.service.local_hours import local_hours_now
 from admission.service.measuring.measuring import Measuring
 from admission.service.measuring.scales import Scales
 from admission.service.metrics import metrics_map
+from admission.service.notifying import Notifying, of_alarm, of_level
 from admission.service.queue_views import alarm_map, hand_map, shed_map
 from admission.service.recommending import Recommendations
 from admission.service.sampler import Sampler
@@ -111,6 +112,7 @@ class Daemon:
         self.recommendations = Recommendations(
             core, clock, self.survey, lambda: self.sensors.looks, self._journal_problem, history
         )
+        self.notifying = Notifying(lambda: self.config.notify, clock)
         path = Path(socket) if socket else None
         self.measuring = Measuring(self._following.trees, Scales(path))
         self.shedder = Shedder(
@@ -236,6 +238,7 @@ class Daemon:
 
     def _alarm(self, alarm: Alarm) -> None:
         self.counts.alarms += 1
+        self.notifying.note(of_alarm(alarm))
         told = alarm_map(alarm)
         what = f"lease {alarm.number}" if alarm.is_held else f"ticket {alarm.number}"
         concerns = {"lease" if alarm.is_held else "ticket": alarm.number}
@@ -244,8 +247,9 @@ class Daemon:
 
     def _log_level(self, record: ev.LevelChanged) -> None:
         self.level_since = self.clock()
-        name = self.core.governor.levels[record.level].name
-        log.info("level %d (%s): %s", record.level, name, "; ".join(record.reasons) or "all calm")
+        row = self.core.governor.levels[record.level]
+        self.notifying.note(notice := of_level(row, record.reasons))
+        log.info("level %d (%s): %s", record.level, row.name, notice.text)
 
     # --- what can be asked ----------------------------------------------------------------------
 
@@ -349,6 +353,7 @@ class Daemon:
             nursery.start_soon(self.survey.run)
             nursery.start_soon(self.tasks.run)
             nursery.start_soon(self.recommendations.run)
+            nursery.start_soon(self.notifying.run)
 
     async def _keep_time(self) -> None:
         """Feeds `TimePassed` when the core's one deadline has come, and not before."""
