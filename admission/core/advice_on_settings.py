@@ -2,7 +2,7 @@
 tight or too loose.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import floor
 
 from admission.core.advice import Facts, Minute, Recommendation, Tried
@@ -17,6 +17,8 @@ MORE_WORK = 1.10
 # Lower ones where they halve the harm, and finish nearly as much; of harm there must be some.
 LESS_HARM, LESS_WORK = 0.5, 0.95
 KILLS_PER_HOUR, ABOVE_95_S_PER_HOUR = 0.25, 60.0
+# Other bounds are tried where so much was recorded, and so much of it not calm.
+TRIED_MINUTES, RAISED_MINUTES, FULL_PCT = 120, 10, 90.0
 # What kills count for in seconds above 95 %, as the score of the simulation has it.
 KILL_S = 200.0
 
@@ -53,6 +55,15 @@ def _is_held_back_for_nothing(minute: Minute, facts: Facts) -> bool:
         and minute.memory_used_pct <= memory_below_pct - CALM_POINTS
         and minute.cpu_used_pct <= cpu_below_pct - CALM_POINTS
     )
+
+
+def is_worth_trying(minutes: Sequence[Minute]) -> bool:
+    """Whether other bounds could have made a difference: the level was up for a while, or memory
+    nearly full.
+    """
+    raised = sum(one.level > 0 for one in minutes)
+    full = any(one.memory_used_pct >= FULL_PCT for one in minutes)
+    return len(minutes) >= TRIED_MINUTES and (raised >= RAISED_MINUTES or full)
 
 
 def bounds(facts: Facts) -> Iterator[Recommendation]:

@@ -110,7 +110,7 @@ class Daemon:
         self.survey = Survey(core, clock, socket, self._following.trees)
         self.tasks = Tasks(history)
         self.recommendations = Recommendations(
-            core, clock, self.survey, lambda: self.sensors.looks, self._journal_problem, history
+            core, clock, lambda: self.config, self.survey, lambda: self.sensors.looks, history
         )
         self.notifying = Notifying(lambda: self.config.notify, clock)
         path = Path(socket) if socket else None
@@ -287,12 +287,9 @@ class Daemon:
         if (problem := shortage(self.config.connections_max)) is not None:
             found.append(problem)
         found += self._in_force.problems()
-        if problem := self._journal_problem():
-            found.append(f"{problem}: no lease is granted")
+        if not self.core.journal_works:
+            found.append(f"{self._books.problem()}: no lease is granted")
         return found
-
-    def _journal_problem(self) -> str:
-        return "" if self.core.journal_works else self._books.problem()
 
     def reload(self) -> None:
         """Goes by the configuration as it stands now. No lease is lost by it.

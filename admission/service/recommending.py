@@ -9,16 +9,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 
+import trio
+
 from admission.core.admission import Admission
 from admission.core.advice import Facts, Recommendation
 from admission.core.recommending import recommend
 from admission.protocol import AdmissionError, Frame, Unavailable
+from admission.service.config import Config
 from admission.service.desk import ANSWER_S, Answer, Desk
 from admission.service.facts import Scene, facts_of, seen_in
 from admission.service.history.recorder import History
 from admission.service.sensors.processes import Look
 from admission.service.sensors.source import SAID_CHARS_MAX, one_line
 from admission.service.survey import Survey
+from admission.service.trials import Trying
 
 WISHES_MAX = 64
 # For so long what was seen is not looked at again.
@@ -42,26 +46,24 @@ class Recommendations:
     Args:
         core: is only looked at.
         clock: the clock of the events, in seconds.
+        config: gives the configuration in force.
         survey: who looks for orphans.
         looks: gives the processes as of the last pass, and of the one before.
-        journal_problem: gives why the journal can't be written; empty where it can.
         history: None where none is kept.
-        fresh_s: for how long what was seen is not looked at again.
     """
 
     def __init__(
         self,
         core: Admission,
         clock: Callable[[], float],
+        config: Callable[[], Config],
         survey: Survey,
         looks: Callable[[], tuple[Look | None, Look | None]],
-        journal_problem: Callable[[], str],
         history: History | None = None,
-        fresh_s: float = FRESH_S,
     ) -> None:
         self._core, self._clock, self._survey = core, clock, survey
-        self._looks, self._journal_problem, self._history = looks, journal_problem, history
-        self._fresh_s = fresh_s
+        self._looks, self._history = looks, history
+        self._trying = Trying(config, clock, history)
         self._seen, self._seen_at = Facts(), -inf
         late = f"what there is to recommend could not be found out within {ANSWER_S:g} s; try again"
         self._desk = Desk[Wish](
@@ -70,17 +72,23 @@ class Recommendations:
 
     def wish(self, answer: Answer) -> None:
         """Asks for recommendations, which are told now or later."""
-        if self._clock() - self._seen_at < self._fresh_s:
-            answer(_told(recommend(self._facts())))
+        if self._clock() - self._seen_at < FRESH_S:
+            answer(_told(recommend(_both(self._known(), self._seen))))
         else:
             self._survey.wish((), os.getuid(), partial(self._go_on, answer))
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._desk.run()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._desk.run)
+            nursery.start_soon(self._trying.run)
 
     def _go_on(self, answer: Answer, surveyed: Frame | AdmissionError) -> None:
-        self._desk.wish(Wish(surveyed, answer))
+        self._desk.wish(Wish(surveyed, partial(self._answer, answer)))
+
+    def _answer(self, answer: Answer, found: Frame | AdmissionError) -> None:
+        answer(found)
+        self._trying.consider(self._seen.minutes, self._core.level.level)
 
     def _look(self, wishes: list[Wish]) -> Callable[[], list[Frame | AdmissionError]]:
         held = [lease for pool in self._core.pools.values() for lease in pool.leases.values()]
@@ -92,12 +100,10 @@ class Recommendations:
         """What can be said on the event loop."""
         return replace(
             facts_of(self._core, self._clock()),
-            journal_problem=self._journal_problem(),
+            journal_problem="" if self._core.journal_works else "the journal can't be written",
             history_problem=self._history.problem if self._history else "",
+            trials=self._trying.found,
         )
-
-    def _facts(self) -> Facts:
-        return _both(self._known(), self._seen)
 
     # --- in the thread --------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from trio.testing import MockClock
 
-from admission.core.advice import Facts, Heavy, Recommendation
+from admission.core.advice import Facts, Heavy, Minute, Recommendation, Trials, Tried
 from admission.core.estimates import Ended, Learnt, Run
 from admission.core.leases import Holder
 from admission.core.sample import Sample
@@ -214,6 +214,25 @@ async def test_a_journal_that_can_not_be_written_comes_first(serve: Open) -> Non
     first, *_ = rows_of(await client.ask("recommendations"), "recommendations")
     assert first["rule"] == "journal"
     assert "can't be written" in str(first["why"])
+
+
+async def test_what_was_tried_is_among_what_is_recommended(
+    serve: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fair, slow = Tried(300.0, 0.0, 1.0), Tried(200.0, 0.0, 1.0)
+    minutes = (Minute(1, 75.0, 30.0, 3, 2),) * 120
+    monkeypatch.setattr(recommending, "seen_in", lambda scene: Facts(minutes=minutes))
+    house = await serve()
+    trying = house.stage.daemon.recommendations._trying
+    considered: list[tuple[Minute, ...]] = []
+    monkeypatch.setattr(trying, "consider", lambda minutes, level: considered.append(minutes))
+    client = await house.connect()
+    assert "thresholds-tight" not in rules(await client.ask("recommendations"))
+    assert considered == [minutes]
+    trying._found = Trials(7200.0, 5.0, slow, slow, fair)
+    trying._levels = house.stage.daemon.config.levels
+    told = rules(await client.ask("recommendations"))["thresholds-tight"]
+    assert told["command"] == "admission simulate --since 1d --bounds=+5"
 
 
 async def test_the_words_of_others_are_one_line_and_quoted_where_they_are_to_be_typed() -> None:
