@@ -17,7 +17,7 @@ from admission.protocol import AdmissionError, Frame
 from admission.service.history.reading import Bucket, series
 from admission.service.history.recorder import History
 from admission.service.history.tasks import Wanted, habits
-from admission.service.sensors.belonging import Consumer, top
+from admission.service.sensors.belonging import top
 from admission.service.sensors.kinds import AGENTS
 from admission.service.sensors.processes import Look
 
@@ -136,14 +136,15 @@ def _foreign(scene: Scene) -> tuple[Heavy, ...]:
     if now is None:
         return ()
     found = top(now, before, scene.leases, HEAVIEST)
-    heavy = {one.pid: one for one in (*found.by_cpu, *found.by_memory) if _is_foreign(one)}
+    own = {one.pid for one in now.processes.values() if os.getpid() in (one.pid, one.parent)}
+    heavy = {
+        one.pid: one
+        for one in (*found.by_cpu, *found.by_memory)
+        if one.lease is None and one.name not in AGENTS and one.pid not in own
+    }
     return tuple(
         Heavy(one.name, one.pid, one.processes, one.rss_bytes, one.cpus) for one in heavy.values()
     )
-
-
-def _is_foreign(one: Consumer) -> bool:
-    return one.lease is None and one.name not in AGENTS and one.pid != os.getpid()
 
 
 def _habits(history: History) -> list[Habit]:

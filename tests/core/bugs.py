@@ -4,6 +4,7 @@
 `before` stands exactly once in its file. A new rule in the core comes with a bug here.
 """
 
+from tests.core.bugs_of_advice import WHAT_IS_RECOMMENDED
 from tests.core.bugs_of_forecasts import WHAT_IS_FORESEEN
 from tests.core.bugs_of_hand import WHAT_A_HAND_WISHES
 from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
@@ -366,4 +367,5 @@ BUGS: tuple[Bug, ...] = (
     *WHAT_A_HAND_WISHES,
     *WHAT_IS_FORESEEN,
     *UNDER_PRESSURE,
+    *WHAT_IS_RECOMMENDED,
 )

@@ -90,7 +90,7 @@ def processes(*rows: tuple[int, int, str, Kind, int]) -> dict[int, Process]:
     }
 
 
-async def test_what_is_foreign_is_no_lease_no_agent_and_not_the_daemon() -> None:
+async def test_what_is_foreign_is_no_lease_no_agent_and_none_of_the_daemons() -> None:
     found = processes(
         (10, 1, "java", OTHER, 3 * GIB),
         (11, 10, "java", OTHER, 2 * GIB),
@@ -98,6 +98,7 @@ async def test_what_is_foreign_is_no_lease_no_agent_and_not_the_daemon() -> None
         (21, 20, "cc1", OTHER, 4 * GIB),
         (30, 1, "claude", Kind("claude"), 2 * GIB),
         (os.getpid(), 1, "admission", OTHER, GIB),
+        (40, os.getpid(), "python3", OTHER, GIB),
     )
     looks = (Look(5.0, found), None)
     facts = seen_in(Scene({}, looks, {Holder(20, 1): 7}, None))
