@@ -170,9 +170,3 @@ def sized(size_bytes: int) -> str:
     if size_bytes < GIB:
         return f"{size_bytes / MIB:.0f} MiB"
     return f"{size_bytes / GIB:.1f} GiB"
-
-
-def counted(number: int, of: str) -> str:
-    """`1 agent`, `3 agents`; of those whose plural has an s, or an es."""
-    plural = f"{of}es" if of.endswith("s") else f"{of}s"
-    return f"{number} {of if number == 1 else plural}"

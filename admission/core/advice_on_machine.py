@@ -12,7 +12,6 @@ from admission.core.advice import (
     Habit,
     Heavy,
     Recommendation,
-    counted,
     sized,
 )
 from admission.core.averages import median
@@ -38,10 +37,13 @@ def orphans(facts: Facts) -> Iterator[Recommendation]:
     if taken < SURVIVORS_BYTES and len(found) < SURVIVORS:
         return
     largest = max(found, key=lambda one: one.memory_bytes)
-    of_it = f", {sized(largest.memory_bytes)} of it " if len(found) > 1 else ", all of it "
+    are_many = len(found) > 1
+    of_it = f", {sized(largest.memory_bytes)} of it " if are_many else ", all of it "
     yield Recommendation(
         "orphans",
-        f"end the {counted(len(found), 'process')} that outlived a lease",
+        f"end the {len(found)} processes that outlived a lease"
+        if are_many
+        else "end the process that outlived its lease",
         f"{facts.sized(taken)} in all{of_it}by {largest.name} (process {largest.pid})",
         ("admission", "orphans", "--stop"),
         40.0 + 50.0 * facts.share(taken),
@@ -58,7 +60,7 @@ def agents_without_lease(facts: Facts) -> Iterator[Recommendation]:
     yield Recommendation(
         "agents-without-lease",
         "have every agent ask for its slot, or end those that nobody needs",
-        f"{counted(len(found), 'agent')} ({names}) under no lease hold {facts.sized(taken)}, "
+        f"{len(found)} agents ({names}) under no lease hold {facts.sized(taken)}, "
         f"and the level is {facts.level}",
         ("admission", "orphans"),
         30.0 + 50.0 * facts.share(taken),

@@ -20,7 +20,9 @@ import trio
 from admission.core.alarm import Alarm
 from admission.core.durations import said
 from admission.core.levels import Level
+from admission.service import starting
 from admission.service.config_file import NotifyTable
+from admission.service.descriptors import SOFT_AT_START
 from admission.service.sensors.source import one_line
 
 # So long a program may take, with all that it started and that did not leave its session.
@@ -38,6 +40,11 @@ OSASCRIPT = (
     "--",
 )
 NOTIFY_SEND = ("notify-send", "--app-name=admission", "--")
+
+UNSTARTED = {
+    starting.NOT_FOUND: "was not found",
+    starting.NOT_EXECUTABLE: "can't be executed",
+}
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +189,7 @@ async def run_program(words: Sequence[str], env: dict[str, str]) -> None:
     """
     with trio.move_on_after(LASTS_S) as scope:
         done = await trio.run_process(
-            words,
+            (sys.executable, "-I", "-S", starting.__file__, str(SOFT_AT_START), *words),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -191,7 +198,9 @@ async def run_program(words: Sequence[str], env: dict[str, str]) -> None:
             start_new_session=True,
             deliver_cancel=_kill_session,
         )
-        if done.returncode:
+        if done.returncode in UNSTARTED:
+            log.warning("%s, which is to notify, %s", words[0], UNSTARTED[done.returncode])
+        elif done.returncode:
             log.warning("%s, which was to notify, ended with %d", words[0], done.returncode)
     if scope.cancelled_caught:
         log.warning("%s, which was to notify, took longer than %g s", words[0], LASTS_S)

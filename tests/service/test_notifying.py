@@ -39,11 +39,12 @@ WAIT = of_alarm(Alarm(False, 12, Claim(Holder(1, 1), task="secret"), 2040.0, "5 
 HOLD = of_alarm(Alarm(True, 7, Claim(Holder(1, 1)), 900.0, "held for 15 min"))
 # Writes down what it was given; the folder is its own argument.
 RECORD = """\
-import json, os, signal, sys
+import json, os, resource, signal, sys
 told = {name: one for name, one in os.environ.items() if name.startswith("ADMISSION_")}
 held = [int(one) for one in signal.pthread_sigmask(signal.SIG_BLOCK, ())]
 with open(sys.argv[1] + "/new", "w") as file:
-    json.dump({"words": sys.argv[2:], "env": told, "held": held, "pid": os.getpid()}, file)
+    json.dump({"words": sys.argv[2:], "env": told, "held": held, "pid": os.getpid(),
+               "files": resource.getrlimit(resource.RLIMIT_NOFILE)[0]}, file)
 os.rename(sys.argv[1] + "/new", sys.argv[1] + "/told")
 """
 PATIENCE_S = 60
@@ -317,3 +318,22 @@ def _runs(pid: int) -> bool:
 async def test_one_that_fails_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     await run_program(("sh", "-c", "exit 3"), dict(os.environ))
     assert caplog.messages == ["sh, which was to notify, ended with 3"]
+
+
+async def test_one_that_is_not_there_or_no_program_is_a_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await run_program(("no-such-program",), dict(os.environ))
+    await run_program((str(tmp_path),), dict(os.environ))
+    assert caplog.messages == [
+        "no-such-program, which is to notify, was not found",
+        f"{tmp_path}, which is to notify, can't be executed",
+    ]
+
+
+async def test_it_has_the_limit_of_open_files_that_there_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifying, "SOFT_AT_START", 200)
+    await run_program((sys.executable, "-c", RECORD, str(tmp_path)), dict(os.environ))
+    assert json.loads((tmp_path / "told").read_text())["files"] == 200
