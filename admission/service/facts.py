@@ -5,7 +5,7 @@ what takes a while to see.
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import TypeVar, cast
 
@@ -83,29 +83,30 @@ class Scene:
         surveyed: the answer about orphans.
         looks: the processes as of the last pass, and of the one before.
         leases: the number of each holder's lease.
-        history: None where none is kept.
     """
 
     surveyed: Frame | AdmissionError
     looks: tuple[Look | None, Look | None]
     leases: dict[Holder, int]
-    history: History | None
 
 
 def seen_in(scene: Scene) -> Facts:
-    """The facts that take a while to gather, and nothing else. For a thread. What can't be had is
-    left out: the rules say nothing about it then.
+    """What takes a while to see, and nothing else. For a thread, as is `past_of`. What can't be had
+    is left out: the rules say nothing about it then.
     """
     surveyed = {} if isinstance(scene.surveyed, AdmissionError) else scene.surveyed
-    facts = Facts(
+    return Facts(
         survivors=_heavy_rows(surveyed, "survivors"),
         agents=_heavy_rows(surveyed, "agents"),
         foreign=_foreign(scene),
     )
-    if (history := scene.history) is None:
-        return facts
-    return replace(
-        facts,
+
+
+def past_of(history: History | None) -> Facts:
+    """What the history says, and how much room there is for it; nothing where none is kept."""
+    if history is None:
+        return Facts()
+    return Facts(
         habits=tuple(_had(lambda: _habits(history), [])),
         minutes=tuple(_had(lambda: _minutes(history), [])),
         disk=_had(lambda: _disk(history), None),

@@ -17,7 +17,7 @@ from admission.core.recommending import recommend
 from admission.protocol import AdmissionError, Frame, Unavailable
 from admission.service.config import Config
 from admission.service.desk import ANSWER_S, Answer, Desk
-from admission.service.facts import Scene, facts_of, seen_in
+from admission.service.facts import Scene, facts_of, past_of, seen_in
 from admission.service.history.recorder import History
 from admission.service.sensors.processes import Look
 from admission.service.sensors.source import SAID_CHARS_MAX, one_line
@@ -25,8 +25,8 @@ from admission.service.survey import Survey
 from admission.service.trials import Trying
 
 WISHES_MAX = 64
-# For so long what was seen is not looked at again.
-FRESH_S = 10.0
+# For so long what was seen is not looked at again, nor what the history says.
+FRESH_S, PAST_FRESH_S = 10.0, 60.0
 # As many as anybody reads, and no text longer than that.
 SHOWN_MAX = 20
 TEXT_CHARS_MAX = 400
@@ -65,6 +65,7 @@ class Recommendations:
         self._looks, self._history = looks, history
         self._trying = Trying(config, clock, history)
         self._seen, self._seen_at = Facts(), -inf
+        self._past, self._past_at = Facts(), -inf
         late = f"what there is to recommend could not be found out within {ANSWER_S:g} s; try again"
         self._desk = Desk[Wish](
             self._look, WISHES_MAX, "recommendations", Unavailable(late, "too_many_connections")
@@ -73,7 +74,7 @@ class Recommendations:
     def wish(self, answer: Answer) -> None:
         """Asks for recommendations, which are told now or later."""
         if self._clock() - self._seen_at < FRESH_S:
-            answer(_told(recommend(_both(self._known(), self._seen))))
+            answer(_told(recommend(self._all(self._known()))))
         else:
             self._survey.wish((), os.getuid(), partial(self._go_on, answer))
 
@@ -88,12 +89,12 @@ class Recommendations:
 
     def _answer(self, answer: Answer, found: Frame | AdmissionError) -> None:
         answer(found)
-        self._trying.consider(self._seen.minutes, self._core.level.level)
+        self._trying.consider(self._past.minutes, self._core.level.level)
 
     def _look(self, wishes: list[Wish]) -> Callable[[], list[Frame | AdmissionError]]:
         held = [lease for pool in self._core.pools.values() for lease in pool.leases.values()]
         leases = {lease.claim.holder: lease.id for lease in held}
-        scene = Scene(wishes[-1].surveyed, self._looks(), leases, self._history)
+        scene = Scene(wishes[-1].surveyed, self._looks(), leases)
         return partial(self._answers, len(wishes), scene, self._known(), self._clock())
 
     def _known(self) -> Facts:
@@ -105,32 +106,33 @@ class Recommendations:
             trials=self._trying.found,
         )
 
+    def _all(self, known: Facts) -> Facts:
+        """With what was seen, and with the past."""
+        return replace(
+            known,
+            survivors=self._seen.survivors,
+            agents=self._seen.agents,
+            foreign=self._seen.foreign,
+            habits=self._past.habits,
+            minutes=self._past.minutes,
+            disk=self._past.disk,
+        )
+
     # --- in the thread --------------------------------------------------------------------------
 
     def _answers(
         self, how_many: int, scene: Scene, known: Facts, now: float
     ) -> list[Frame | AdmissionError]:
         try:
-            seen = seen_in(scene)
-            found: Frame | AdmissionError = _told(recommend(_both(known, seen)))
-            self._seen, self._seen_at = seen, now
+            if now - self._past_at >= PAST_FRESH_S:
+                self._past, self._past_at = past_of(self._history), now
+            self._seen, self._seen_at = seen_in(scene), now
+            found: Frame | AdmissionError = _told(recommend(self._all(known)))
         # It must not end the daemon: whatever it is, there is no answer.
         except Exception as problem:  # noqa: BLE001
             why = one_line(repr(problem), SAID_CHARS_MAX)
             found = Unavailable(f"nothing can be recommended: {why}", "too_many_connections")
         return [found] * how_many
-
-
-def _both(known: Facts, seen: Facts) -> Facts:
-    return replace(
-        known,
-        survivors=seen.survivors,
-        agents=seen.agents,
-        foreign=seen.foreign,
-        habits=seen.habits,
-        minutes=seen.minutes,
-        disk=seen.disk,
-    )
 
 
 def _told(found: list[Recommendation]) -> Frame:

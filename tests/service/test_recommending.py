@@ -15,7 +15,7 @@ from admission.core.leases import Holder
 from admission.core.sample import Sample
 from admission.protocol import Frame, Unavailable
 from admission.service import recommending
-from admission.service.facts import Scene, facts_of, seen_in
+from admission.service.facts import Scene, facts_of, past_of, seen_in
 from admission.service.history.recorder import History
 from admission.service.recommending import recommendation_map
 from admission.service.sensors.kinds import OTHER, Kind
@@ -101,7 +101,7 @@ async def test_what_is_foreign_is_no_lease_no_agent_and_none_of_the_daemons() ->
         (40, os.getpid(), "python3", OTHER, GIB),
     )
     looks = (Look(5.0, found), None)
-    facts = seen_in(Scene({}, looks, {Holder(20, 1): 7}, None))
+    facts = seen_in(Scene({}, looks, {Holder(20, 1): 7}))
     assert facts.foreign == (Heavy("java", 10, 2, 5 * GIB),)
 
 
@@ -111,10 +111,10 @@ def row(pid: int) -> Frame:
 
 async def test_survivors_and_agents_are_those_that_the_survey_found() -> None:
     surveyed: Frame = {"survivors": [row(5)], "agents": [row(6)]}
-    facts = seen_in(Scene(surveyed, (None, None), {}, None))
+    facts = seen_in(Scene(surveyed, (None, None), {}))
     assert facts.survivors == (Heavy("node", 5, 2, GIB),)
     assert facts.agents == (Heavy("node", 6, 2, GIB),)
-    refused = seen_in(Scene(Unavailable("no", "too_many_connections"), (None, None), {}, None))
+    refused = seen_in(Scene(Unavailable("no", "too_many_connections"), (None, None), {}))
     assert refused == Facts()
 
 
@@ -134,7 +134,7 @@ def filled(path: Path, minutes: int) -> History:
 
 
 async def test_the_past_is_that_of_the_history(tmp_path: Path) -> None:
-    facts = seen_in(Scene({}, (None, None), {}, filled(tmp_path / "h.db", 3)))
+    facts = past_of(filled(tmp_path / "h.db", 3))
     assert [one.memory_used_pct for one in facts.minutes] == [42.0, 41.0, 40.0]
     assert {(one.level, one.in_use, one.waiting) for one in facts.minutes} == {(0, 5, 2)}
     (habit,) = facts.habits
@@ -145,8 +145,8 @@ async def test_the_past_is_that_of_the_history(tmp_path: Path) -> None:
 
 
 async def test_of_a_history_that_is_not_there_nothing_is_said(tmp_path: Path) -> None:
-    facts = seen_in(Scene({}, (None, None), {}, History(tmp_path / "none" / "h.db", "boot")))
-    assert facts == Facts()
+    assert past_of(History(tmp_path / "none" / "h.db", "boot")) == Facts()
+    assert past_of(None) == Facts()
 
 
 # --- the door -------------------------------------------------------------------------------------
@@ -175,12 +175,18 @@ async def test_who_asks_soon_again_is_told_of_now_without_another_look(
     serve: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[Scene] = []
+    pasts: list[None] = []
 
     def look(scene: Scene) -> Facts:
         looks.append(scene)
         return Facts(survivors=(Heavy("node", 5, 1, GIB),))
 
+    def past(history: None) -> Facts:
+        pasts.append(history)
+        return Facts(habits=())
+
     monkeypatch.setattr(recommending, "seen_in", look)
+    monkeypatch.setattr(recommending, "past_of", past)
     house = await serve()
     client, waiter = await house.connect(), await house.connect()
     first = rules(await client.ask("recommendations"))
@@ -189,7 +195,10 @@ async def test_who_asks_soon_again_is_told_of_now_without_another_look(
     second = rules(await client.ask("recommendations"))
     assert ("paused" in first, "paused" in second) == (False, True)
     assert first["orphans"] == second["orphans"]
-    assert len(looks) == 1
+    assert (len(looks), len(pasts)) == (1, 1)
+    monkeypatch.setattr(recommending, "FRESH_S", 0.0)
+    await client.ask("recommendations")
+    assert (len(looks), len(pasts)) == (2, 1)
 
 
 async def test_a_look_that_fails_is_an_answer_of_its_own(
@@ -222,7 +231,7 @@ async def test_what_was_tried_is_among_what_is_recommended(
 ) -> None:
     fair, slow = Tried(300.0, 0.0, 1.0), Tried(200.0, 0.0, 1.0)
     minutes = (Minute(1, 75.0, 30.0, 3, 2),) * 120
-    monkeypatch.setattr(recommending, "seen_in", lambda scene: Facts(minutes=minutes))
+    monkeypatch.setattr(recommending, "past_of", lambda history: Facts(minutes=minutes))
     house = await serve()
     trying = house.stage.daemon.recommendations._trying
     considered: list[tuple[Minute, ...]] = []

@@ -53,6 +53,7 @@ async def test_bounds_are_moved_within_what_a_percent_can_be() -> None:
         (95, 95),
         (100, 100),
     ]
+    assert with_bounds_moved(Throttle(), 0) == Throttle()
     assert with_bounds_moved(Throttle(), 50).levels[2].memory_below_pct == 99
     assert with_bounds_moved(Throttle(), -90).levels[0].cpu_below_pct == 1
 
