@@ -8,7 +8,7 @@ too little was recorded. It gives way to everything else on the machine.
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,7 @@ from admission.core.advice import Trials, Tried
 from admission.core.governor import Throttle
 from admission.core.levels import PoolSpec
 from admission.core.sample import Sample
-from admission.service.history.reading import read_samples
+from admission.service.history.own_use import own_samples
 from admission.simulation.proposing import with_bounds_moved
 from admission.simulation.replay import recorded_s
 from admission.simulation.score import estimates
@@ -71,8 +71,7 @@ def main() -> int:
     """See the module."""
     os.nice(NICEST)
     asked = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Asked)
-    recorded = read_samples(Path(asked.history), asked.since)
-    samples = [replace(one.sample, at=one.at) for one in recorded]
+    samples = own_samples(Path(asked.history), asked.since)
     sys.stdout.buffer.write(msgspec.json.encode(tried(samples, asked)))
     return 0
 

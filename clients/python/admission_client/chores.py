@@ -52,8 +52,8 @@ def simulate(words: list[str]) -> int:
         "simulate [options]",
         "What other settings would have done, before you change them: the same days through the\n"
         "current configuration, through the proposed one, and through the plain table read every\n"
-        "30 s. With --since, the machine's own use is what was recorded, and tasks are invented;\n"
-        "what agents took while it was recorded counts as the machine's own.",
+        "30 s. With --since, the machine's own use is what was recorded, less what tasks took\n"
+        "that have ended; and tasks are invented.",
     )
     take_no_words("simulate", options)
     results = _compare(_trial(options), options)
@@ -100,13 +100,10 @@ def _check(option: str, written: str, known: tuple[str, ...]) -> None:
 
 
 def _recording(since_s: float) -> "tuple[Sample, ...]":
-    from dataclasses import replace
-
     from admission.service.history import history_path
-    from admission.service.history.reading import read_samples
+    from admission.service.history.own_use import own_samples
 
-    recorded = read_samples(history_path(), time.time() - since_s)
-    samples = tuple(replace(one.sample, at=one.at) for one in recorded)
+    samples = tuple(own_samples(history_path(), time.time() - since_s))
     if len(samples) < 2:
         raise Unavailable(
             f"there are {len(samples)} samples of the last {said(since_s)}, and a day needs two at "
