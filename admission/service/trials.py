@@ -79,9 +79,11 @@ class Trying:
             self._wanted = trio.Event()
             config = self._config()
             try:
-                with trio.move_on_after(LASTS_S):
+                with trio.fail_after(LASTS_S):
                     self._found = await self._tried(config)
-                    self._found_at, self._levels = self._clock(), config.levels
+                self._found_at, self._levels = self._clock(), config.levels
+            except trio.TooSlowError:
+                log.warning("other bounds of the levels were not tried within %g s", LASTS_S)
             except (OSError, subprocess.CalledProcessError, msgspec.DecodeError) as problem:
                 said = one_line(str(problem), SAID_CHARS_MAX)
                 log.warning("other bounds of the levels could not be tried: %s", said)

@@ -184,3 +184,20 @@ async def test_a_program_that_fails_is_a_line_in_the_log_and_is_left_alone_for_a
         assert not trying._wanted.is_set()
         now += 1
     assert trying.found is None
+
+
+async def test_a_program_that_hangs_is_ended(
+    tmp_path: Path,
+    nursery: trio.Nursery,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(trials, "LASTS_S", 0.05)
+    monkeypatch.setattr(trials, "PROGRAM", ("-c", "import time; time.sleep(1000)"))
+    trying = Trying(Config, time.monotonic, History(tmp_path / "h.db", "boot"))
+    nursery.start_soon(trying.run)
+    trying.consider(RAISED, 0)
+    with trio.fail_after(PATIENCE_S):
+        while not caplog.messages:  # noqa: ASYNC110 -- likewise
+            await trio.sleep(0.02)
+    assert caplog.messages == ["other bounds of the levels were not tried within 0.05 s"]
