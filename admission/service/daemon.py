@@ -109,9 +109,7 @@ class Daemon:
         self._following = following or Following(Trees())
         self.survey = Survey(core, clock, socket, self._following.trees)
         self.tasks = Tasks(history)
-        self.recommendations = Recommendations(
-            core, clock, lambda: self.config, self.survey, lambda: self.sensors.looks, history
-        )
+        self.recommendations = Recommendations(core, clock, self, history)
         self.notifying = Notifying(lambda: self.config.notify, clock)
         path = Path(socket) if socket else None
         self.measuring = Measuring(self._following.trees, Scales(path))
@@ -345,12 +343,9 @@ class Daemon:
             nursery.start_soon(self._keep_time)
             nursery.start_soon(self._books.keep, lambda: self.feed(ev.JournalWorks()))
             nursery.start_soon(self._places.keep_telling, self.core.ledger, self.lines, self.clock)
-            nursery.start_soon(self._sampling.run)
-            nursery.start_soon(self.workspaces.run)
-            nursery.start_soon(self.survey.run)
-            nursery.start_soon(self.tasks.run)
-            nursery.start_soon(self.recommendations.run)
-            nursery.start_soon(self.notifying.run)
+            keepers = [self._sampling.run, self.workspaces.run, self.survey.run, self.tasks.run]
+            for keep in [*keepers, self.recommendations.run, self.notifying.run]:
+                nursery.start_soon(keep)
 
     async def _keep_time(self) -> None:
         """Feeds `TimePassed` when the core's one deadline has come, and not before."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
+from typing import Protocol
 
 import trio
 
@@ -19,7 +20,7 @@ from admission.service.config import Config
 from admission.service.desk import ANSWER_S, Answer, Desk
 from admission.service.facts import Scene, facts_of, past_of, seen_in
 from admission.service.history.recorder import History
-from admission.service.sensors.processes import Look
+from admission.service.sensors import Sensors
 from admission.service.sensors.source import SAID_CHARS_MAX, one_line
 from admission.service.survey import Survey
 from admission.service.trials import Trying
@@ -40,15 +41,24 @@ class Wish:
     answer: Answer
 
 
+class Around(Protocol):
+    """What of the daemon is looked at."""
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def survey(self) -> Survey: ...
+    @property
+    def sensors(self) -> Sensors: ...
+
+
 class Recommendations:
     """See the module.
 
     Args:
         core: is only looked at.
         clock: the clock of the events, in seconds.
-        config: gives the configuration in force.
-        survey: who looks for orphans.
-        looks: gives the processes as of the last pass, and of the one before.
+        around: has the configuration in force, who looks for orphans, and the processes.
         history: None where none is kept.
     """
 
@@ -56,14 +66,12 @@ class Recommendations:
         self,
         core: Admission,
         clock: Callable[[], float],
-        config: Callable[[], Config],
-        survey: Survey,
-        looks: Callable[[], tuple[Look | None, Look | None]],
+        around: Around,
         history: History | None = None,
     ) -> None:
-        self._core, self._clock, self._survey = core, clock, survey
-        self._looks, self._history = looks, history
-        self._trying = Trying(config, clock, history)
+        self._core, self._clock = core, clock
+        self._around, self._history = around, history
+        self._trying = Trying(lambda: around.config, clock, history)
         self._seen, self._seen_at = Facts(), -inf
         self._past, self._past_at = Facts(), -inf
         late = f"what there is to recommend could not be found out within {ANSWER_S:g} s; try again"
@@ -76,7 +84,7 @@ class Recommendations:
         if self._clock() - self._seen_at < FRESH_S:
             answer(_told(recommend(self._all(self._known()))))
         else:
-            self._survey.wish((), os.getuid(), partial(self._go_on, answer))
+            self._around.survey.wish((), os.getuid(), partial(self._go_on, answer))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -94,7 +102,7 @@ class Recommendations:
     def _look(self, wishes: list[Wish]) -> Callable[[], list[Frame | AdmissionError]]:
         held = [lease for pool in self._core.pools.values() for lease in pool.leases.values()]
         leases = {lease.claim.holder: lease.id for lease in held}
-        scene = Scene(wishes[-1].surveyed, self._looks(), leases)
+        scene = Scene(wishes[-1].surveyed, self._around.sensors.looks, leases)
         return partial(self._answers, len(wishes), scene, self._known(), self._clock())
 
     def _known(self) -> Facts:
