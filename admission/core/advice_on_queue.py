@@ -83,7 +83,7 @@ def two_autopilots(facts: Facts) -> Iterator[Recommendation]:
         "two-autopilots",
         "run one autopilot at a time",
         f"{named}{more} asked for {asked} agents together; {facts.capacity} may run now, "
-        f"so {waiting} of theirs wait",
+        f"so {waiting} of theirs wait{'s' * (waiting == 1)}",
         ("admission", "queue", "--pool", "agents"),
         55.0,
     )
@@ -113,11 +113,11 @@ def paused(facts: Facts) -> Iterator[Recommendation]:
     """A pool that was paused and forgotten."""
     for pool, waiting in facts.paused:
         if waiting:
-            wait = "1 waits" if waiting == 1 else f"{waiting} wait"
             yield Recommendation(
                 "paused",
                 f"have {pool} granted again",
-                f"{pool} was paused by hand until somebody ends that, and {wait}",
+                f"{pool} was paused by hand until somebody ends that, and {waiting} "
+                f"wait{'s' * (waiting == 1)}",
                 ("admission", "unpause", pool),
                 80.0,
             )

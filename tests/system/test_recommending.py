@@ -34,3 +34,24 @@ def test_what_a_task_leaves_behind_is_recommended_to_be_ended_and_is(stage: Stag
     finally:
         for pid in filter(runs, left):
             psutil.Process(int(pid)).kill()
+
+
+def test_two_autopilots_at_once_are_seen(empty_stage: Stage) -> None:
+    stage = empty_stage
+    with stage.config.open("a") as file:
+        file.write("[pools.agents]\ncapacity = 1\n")
+    stage.serve()
+    (stage.folder / "tasks").write_text("until test -e end; do sleep 0.1; done\n")
+    first, second = (
+        stage.spawn("autopilot", "--results", f"results-{n}", "tasks") for n in ("a", "b")
+    )
+    try:
+        stage.until(lambda view: len(view.leases) == len(view.waiting) == 1)
+        found = json.loads(stage.run("recommend", "--json").stdout)["recommendations"]
+    finally:
+        (stage.folder / "end").touch()
+        for one in (first, second):
+            one.communicate()
+    (two,) = (one for one in found if one["rule"] == "two-autopilots")
+    named = ", ".join(sorted(f"autopilot-{one.pid}" for one in (first, second)))
+    assert two["why"] == f"{named} asked for 2 agents together; 1 may run now, so 1 of theirs waits"
