@@ -28,6 +28,7 @@ from admission.service.config_file import (
     LearningTable,
     LevelTable,
     LimitsTable,
+    NotifyTable,
     QueueTable,
     ShedTable,
     ThrottleTable,
@@ -63,6 +64,7 @@ class Config:
     first_frame_s: float = 10.0
     access: Access = field(default_factory=Access)
     stopped_s: float = 60.0
+    notify: NotifyTable = field(default_factory=NotifyTable)
 
     @property
     def levels(self) -> Levels:
@@ -134,6 +136,7 @@ def parse(text: str, path: str) -> Config:
         first_frame_s=limits.first_frame_s,
         access=access,
         stopped_s=limits.stopped_s,
+        notify=file.notify,
     )
 
 

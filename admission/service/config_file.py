@@ -171,6 +171,16 @@ class ShedTable(Struct, forbid_unknown_fields=True):
     freeze_rest_s: Annotated[float, Meta(ge=20, le=86_400)] = _SHED.freeze_rest_s
 
 
+class NotifyTable(Struct, forbid_unknown_fields=True, frozen=True):
+    """`[notify]`: who is told of what, besides the log; `service.notifying` explains it."""
+
+    desktop: bool = False
+    # A program and its arguments; no shell reads it.
+    command: tuple[Annotated[str, Meta(pattern=r"^[^\x00]+$", max_length=4096)], ...] = ()
+    on: tuple[Literal["level", "wait", "hold"], ...] = ("level", "wait")
+    min_interval_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
+
+
 class AgentTable(Struct, forbid_unknown_fields=True):
     """`[agents.NAME]`: for `admission run`, which reads it itself; see its `profiles`."""
 
@@ -196,6 +206,7 @@ class File(Struct, forbid_unknown_fields=True):
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     access: AccessTable = msgspec.field(default_factory=AccessTable)
     shed: ShedTable = msgspec.field(default_factory=ShedTable)
+    notify: NotifyTable = NotifyTable()
 
 
 def read_file(text: str, path: str) -> File:
@@ -268,6 +279,7 @@ def _known_keys(at: str) -> list[str]:
         (r"\.limits", LimitsTable),
         (r"\.access", AccessTable),
         (r"\.shed", ShedTable),
+        (r"\.notify", NotifyTable),
     ]
     return [
         key for place, kind in by_place if re.fullmatch(place, at) for key in kind.__struct_fields__

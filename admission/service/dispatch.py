@@ -62,6 +62,8 @@ def dispatch(daemon: Daemon, line: Line, body: bytes) -> None:
             tell = partial(_tell_found, line, message_id)
             viewer = daemon.access.viewer(line.peer)
             daemon.tasks.wish(Wish(viewer, request.task, request.since_s, tell))
+        elif isinstance(request, rq.RecommendationsRequest):
+            daemon.recommendations.wish(partial(_tell_found, line, message_id))
         else:
             line.send({"id": message_id, "ok": True, **_look(daemon, line, message_id, request)})
     except AdmissionError as error:

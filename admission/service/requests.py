@@ -193,6 +193,10 @@ class TasksRequest(Request):
     since_s: SecondsAboveZero | None = None
 
 
+class RecommendationsRequest(Request):
+    op = "recommendations"
+
+
 class ReloadRequest(Request):
     op = "reload"
 

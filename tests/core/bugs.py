@@ -4,6 +4,7 @@
 `before` stands exactly once in its file. A new rule in the core comes with a bug here.
 """
 
+from tests.core.bugs_of_advice import WHAT_IS_RECOMMENDED
 from tests.core.bugs_of_deferring import WHAT_CAN_WAIT
 from tests.core.bugs_of_demand import ON_DEMAND
 from tests.core.bugs_of_forecasts import WHAT_IS_FORESEEN
@@ -366,4 +367,5 @@ BUGS: tuple[Bug, ...] = (
     *UNDER_PRESSURE,
     *WHAT_CAN_WAIT,
     *ON_DEMAND,
+    *WHAT_IS_RECOMMENDED,
 )

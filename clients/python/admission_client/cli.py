@@ -26,6 +26,7 @@ COMMANDS = (
     ("watch", "look", "watch", "the news as they come"),
     ("history", "history", "history", "what the machine and the leases did, over time"),
     ("metrics", "metrics", "metrics", "what the daemon counts, for Prometheus"),
+    ("recommend", "recommend", "recommend", "what is worth doing now, why, and how"),
     ("tasks", "habits", "tasks", "what each task took before: memory, CPU, time"),
     ("simulate", "chores", "simulate", "what other settings would have done, on simulated days"),
     ("level", "steer", "level", "show the throttle level, or set it by hand"),

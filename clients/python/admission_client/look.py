@@ -17,6 +17,7 @@ from admission_client.options import (
     take_no_words,
 )
 from admission_client.output import LEVEL_COLOURS, as_json, coloured, printable, table
+from admission_client.recommend import first_lines
 
 ACTS_SHOWN = 3
 # Of the processes that a lease follows, as many as fit a line.
@@ -136,12 +137,15 @@ def status(words: list[str]) -> int:
         words,
         (JSON, SOCKET),
         "status [options]",
-        "The throttle level, why it is what it is, and how full the pools are.",
+        "The throttle level, why it is what it is, how full the pools are, and what to do first.",
     )
     take_no_words("status", options)
     with Client(options.socket) as client:
         found = client.ask("status")
-    print(as_json(found, indent=2) if options.json else _status_text(found))
+        if options.json:
+            print(as_json(found, indent=2))
+        else:
+            print("\n".join([_status_text(found), *first_lines(client)]))
     return 0
 
 

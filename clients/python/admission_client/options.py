@@ -104,6 +104,8 @@ class Options:
     min_memory_bytes: int | None = None
     workspace: str | None = None
     policy: str | None = None
+    agents_at_rest: int | None = None
+    bounds_by: float | None = None
     recorded_s: float | None = None
     plant: str = "mix"
     shape: str = "16/8"
@@ -174,6 +176,17 @@ def parse_count(written: str) -> int:
     if written.isascii() and written.isdigit() and int(written) > 0:
         return int(written)
     raise ValueError(f'"{written}" is no whole number from 1 up')
+
+
+def parse_points(written: str) -> float:
+    """Percentage points, with a sign or without."""
+    try:
+        points = float(written)
+    except ValueError:
+        points = 100.0
+    if -100 < points < 100:
+        return points
+    raise ValueError(f'"{written}" is no number of points; write 5, or -5')
 
 
 def parse_descriptor(written: str) -> int:
