@@ -59,6 +59,11 @@ CLIENT_FILE_MAY = {
     "aio_leasing.py": {"anyio"},
     "aio_monitor.py": {"anyio"},
     "aio_operating.py": {"anyio"},
+    # `admission top`, an extra.
+    "app.py": {"rich.text", "textual"},
+    "dialogs.py": {"textual"},
+    "news.py": {"anyio"},
+    "rows.py": {"rich.text", "textual"},
     "autopilot.py": {"trio"},
     # `admission simulate` runs the rules themselves, with a configuration, on a history.
     "chores.py": {
@@ -76,6 +81,7 @@ CLIENT_FILE_MAY = {
     "measure.py": {"admission.service.once"},  # `throttle` and `guard` need no daemon
     "reading.py": {"admission.service.metrics", "admission.service.once"},  # nor do monitors
     "stopping.py": {"admission.service.holders"},  # who a process is, as the daemon sees it
+    "past.py": {"admission.service.history"},  # what was seen before `admission top` began
     "runs.py": {"trio"},
     # `admission service` leaves a daemon alone that a wrong configuration would not replace.
     "service.py": {"admission.service.config"},

@@ -24,6 +24,7 @@ COMMANDS = (
     ("status", "look", "status", "the throttle level, why, and how full the pools are"),
     ("explain", "explain", "explain", "why this level, why the wait, and what takes the machine"),
     ("watch", "look", "watch", "the news as they come"),
+    ("top", "top", "top", "the level, the leases and the queue, live on the whole screen"),
     ("history", "history", "history", "what the machine and the leases did, over time"),
     ("metrics", "metrics", "metrics", "what the daemon counts, for Prometheus"),
     ("recommend", "recommend", "recommend", "what is worth doing now, why, and how"),

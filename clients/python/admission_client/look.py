@@ -149,7 +149,8 @@ def status(words: list[str]) -> int:
     return 0
 
 
-def _alarm_text(row: Frame) -> str:
+def alarm_text(row: Frame) -> str:
+    """One alarm, for a person."""
     task = printable(row.get("task"))
     what = f"lease {whole(row, 'lease')}" if "lease" in row else f"ticket {whole(row, 'ticket')}"
     return f"{what}{f' ({task})' if task else ''} of {text(row, 'pool')}: {text(row, 'reason')}"
@@ -185,7 +186,7 @@ def _status_text(found: Frame) -> str:
     ]
     lines += [coloured(f"{pool} is paused by hand", "yellow") for pool in mapping(found, "paused")]
     lines += [coloured(one, "yellow") for one in shed_lines(found)]
-    lines += [coloured(f"alarm: {_alarm_text(one)}", "yellow") for one in rows(found, "alarms")]
+    lines += [coloured(f"alarm: {alarm_text(one)}", "yellow") for one in rows(found, "alarms")]
     lines += [coloured(f"! {one}", "red") for one in words_of(found, "degraded")]
     return "\n".join(lines)
 

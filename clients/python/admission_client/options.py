@@ -79,6 +79,7 @@ class Options:
     since_s: float = 7200.0
     points: int | None = None
     is_ascii: bool = False
+    interval_s: float = 1.0
     topics: str | None = None
     config: str | None = None
     log_format: str | None = None
