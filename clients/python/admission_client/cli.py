@@ -25,6 +25,7 @@ COMMANDS = (
     ("explain", "explain", "explain", "why this level, why the wait, and what takes the machine"),
     ("watch", "look", "watch", "the news as they come"),
     ("history", "history", "history", "what the machine and the leases did, over time"),
+    ("dashboard", "dashboard", "dashboard", "a live page of all this, in the browser"),
     ("metrics", "metrics", "metrics", "what the daemon counts, for Prometheus"),
     ("simulate", "chores", "simulate", "what other settings would have done, on simulated days"),
     ("level", "steer", "level", "show the throttle level, or set it by hand"),

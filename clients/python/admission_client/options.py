@@ -76,6 +76,10 @@ class Options:
     config: str | None = None
     log_format: str | None = None
     output: str | None = None
+    port: int = 0
+    no_open: bool = False
+    read_only: bool = False
+    token_file: str | None = None
     agents: int = 5
     results: str | None = None
     logs: str | None = None
@@ -163,6 +167,13 @@ def parse_count(written: str) -> int:
     if written.isascii() and written.isdigit() and int(written) > 0:
         return int(written)
     raise ValueError(f'"{written}" is no whole number from 1 up')
+
+
+def parse_port(written: str) -> int:
+    """A TCP port, or 0 for any that is free."""
+    if written.isascii() and written.isdigit() and int(written) < 1 << 16:
+        return int(written)
+    raise ValueError(f'"{written}" is no port; write a number from 0 to 65535')
 
 
 def parse_descriptor(written: str) -> int:
