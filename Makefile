@@ -29,7 +29,7 @@ autopilot: $(VENV)/installed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/admission autopilot --agents $(AGENTS) $(TASKS)
 
 test: check
-	$(BIN)/python -m pytest -n 2 $(PYTEST)
+	$(BIN)/python -m pytest -n 3 $(PYTEST)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

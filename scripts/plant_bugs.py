@@ -32,14 +32,17 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = "tests/core"
 # The quick ones first.
 WALKS = (f"{TESTS}/test_small_worlds_of_hand.py", f"{TESTS}/test_every_small_world.py")
-STORIES = f"{TESTS}/test_interleavings.py"
+STORIES = (
+    f"{TESTS}/test_interleavings_of_shedding.py",
+    f"{TESTS}/test_interleavings.py",
+)
 # A bug that makes a test hang is found as well, if late.
 HUNG_S = 300.0
 
 KINDS: dict[str, list[str]] = {
     "small worlds": [*WALKS],
-    "plain tests": [TESTS, *(f"--ignore={one}" for one in (*WALKS, STORIES))],
-    "interleavings": [STORIES, "--hypothesis-profile=plants"],
+    "plain tests": [TESTS, *(f"--ignore={one}" for one in (*WALKS, *STORIES))],
+    "interleavings": [*STORIES, "--hypothesis-profile=plants"],
 }
 
 

@@ -25,8 +25,10 @@ from tests.system.tracing import traced
 
 TURNS = 20
 # Functions called, Python's and those written in C, and bytecode instructions.
-LONE_CALLS_MAX = 255
-LONE_STEPS_MAX = 2_900
+LONE_CALLS_MAX = 235
+LONE_STEPS_MAX = 2_850
+QUEUED_CALLS_MAX = 400
+QUEUED_STEPS_MAX = 4_800
 
 
 class Steps:
@@ -67,6 +69,8 @@ def steps_of_turns(waiting: int, groups: int) -> Steps:
 @pytest.mark.parametrize("groups", [1, 100])
 def test_who_is_next_is_not_searched_for_among_those_who_wait(groups: int) -> None:
     few, many = steps_of_turns(10, groups), steps_of_turns(10_000, groups)
+    assert few.calls / TURNS <= QUEUED_CALLS_MAX
+    assert few.instructions / TURNS <= QUEUED_STEPS_MAX
     assert many.instructions <= 1.5 * few.instructions
     assert many.calls <= 1.5 * few.calls
 

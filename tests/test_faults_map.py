@@ -9,7 +9,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "faults.md"
-FAULTS = 23
+FAULTS = 25
 NAMED = re.compile(r"`([\w/]+\.py)::(\w+)`")
 
 

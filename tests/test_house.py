@@ -54,6 +54,7 @@ CLIENT_FILE_MAY = {
     "aio_keeping.py": {"anyio"},
     "aio_leasing.py": {"anyio"},
     "aio_monitor.py": {"anyio"},
+    "aio_operating.py": {"anyio"},
     "autopilot.py": {"trio"},
     # `admission simulate` runs the rules themselves, with a configuration, on a history.
     "chores.py": {
@@ -71,6 +72,7 @@ CLIENT_FILE_MAY = {
     "measure.py": {"admission.service.once"},  # `throttle` and `guard` need no daemon
     "reading.py": {"admission.service.metrics", "admission.service.once"},  # nor do monitors
     "stopping.py": {"admission.service.holders"},  # who a process is, as the daemon sees it
+    "runs.py": {"trio"},
     # `admission service` leaves a daemon alone that a wrong configuration would not replace.
     "service.py": {"admission.service.config"},
     "steer.py": {"admission.service.serve"},  # `admission serve` starts the service

@@ -20,6 +20,9 @@ MAY_LOOK = {
     "checked again before anything is ended",
     ("service/history/recorder.py", "__init__"): "the record",
     ("service/history/schema.py", "set_aside"): "the name of a file",
+    ("service/logs.py", ""): "the time of a line in the log",
+    ("service/local_hours.py", "local_hours_now"): "the hour of the week, for what is usual in it",
+    ("service/tasks.py", "_answer"): "how long ago a task was seen, which is shown",
     ("service/once.py", "decide_now"): "the time of a reading that is printed",
     ("service/journal.py", "boot_id"): "macOS: what differs from boot to boot",
 }

@@ -19,10 +19,22 @@ from dataclasses import replace
 from math import inf
 from typing import assert_never
 
-from admission.core import by_hand, holding, operating, queueing, restart
+from admission.core import (
+    by_hand,
+    estimates,
+    filling,
+    holding,
+    operating,
+    queueing,
+    restart,
+    shedding,
+)
 from admission.core import events as ev
 from admission.core.alarms import Alarms
+from admission.core.foresight import Remembered
 from admission.core.governor import Governor
+from admission.core.ladder import Ladder
+from admission.core.learning import Learner
 from admission.core.leases import Bound, Caller, Holder, Lease, Reason, Waiter
 from admission.core.ledger import Ledger
 from admission.core.levels import Level, PoolSpec
@@ -30,7 +42,6 @@ from admission.core.limits import Limits, refusal_of
 from admission.core.nesting import deadlock, enclosing_lease
 from admission.core.order import Ageing
 from admission.core.pool import Pool
-from admission.core.sample import Sample
 from admission.core.steering import BUDGETED, STEERING, configure, steer
 
 
@@ -50,6 +61,8 @@ class Admission:
         self.ledger.set_ageing(-inf, ageing or Ageing())
         steer(self.pools, governor)
         self.alarms = Alarms()
+        self.ladder = Ladder()
+        self.learner = Learner(governor.throttle.learning)
         self._told_level = governor.row.level
         # When what fits and was not granted may be: it waits for the level's delay alone.
         self._ready_at = inf
@@ -75,15 +88,17 @@ class Admission:
     def wakeup(self) -> float:
         """When `TimePassed` is next to be fed; inf where nothing is due by itself."""
         ledger = self.ledger
-        due = [
-            self._ready_at,
-            ledger.next_alarm(),
-            ledger.next_by_hand_at,
-            self.alarms.next_at(ledger),
-        ]
+        due_at = min(self._ready_at, ledger.next_by_hand_at)
+        if ledger.frozen:
+            due_at = min(due_at, self.ladder.next_at(ledger, self.governor))
         if self.governor.by_hand_until is not None:
-            due.append(self.governor.by_hand_until)
-        return min(due)
+            due_at = min(due_at, self.governor.by_hand_until)
+        # Hints may be of what is gone, which takes a look; those for later need none.
+        if ledger.soonest_at < due_at:
+            due_at = min(due_at, ledger.next_alarm())
+        if self.alarms.soonest_at < due_at:
+            due_at = min(due_at, self.alarms.next_at(ledger))
+        return due_at
 
     def snapshot(self) -> Iterator[ev.Record]:
         """The records that lead here: what a compacted journal holds."""
@@ -107,8 +122,13 @@ class Admission:
             self._take_back(now, event.records)  # what never was can't be over
         self._expire(now)
         self._dispatch(now, event)
+        if self.learner.tallies:
+            effects += self.learner.note_ends(now, self.ledger.records)
         if isinstance(event, STEERING):
             self._adopt_level()
+        sample = event.sample if isinstance(event, ev.Sampled) else None
+        if sample is not None or self.ledger.frozen:
+            self.ladder.keep_up(self.ledger, self.governor, now, sample)
         self._settle(now)
         self.alarms.keep_up(self.ledger, event, self.limits.alarm_s)
         # Who waits on is known only now; but grants stay the last of the list.
@@ -142,19 +162,27 @@ class Admission:
             ):
                 operating.do(self.ledger, now, event)
             case ev.Sampled():
-                self._sampled(event.sample)
+                self._sampled(event)
+            case Remembered():
+                self.governor.forecasts.remember(event)
+            case estimates.Measured() | estimates.OutOfMemory() | estimates.Recalled():
+                agents = self.pools.get(BUDGETED)
+                leases = agents.leases if agents else {}
+                self.ledger.effects += self.learner.take(event, leases)
             case ev.Woke():
                 self.governor.wake(now)
             case ev.SetLevel():
                 self._set_level(now, event)
             case ev.Configured():
                 configure(event, self.pools, self.governor)
+                self.learner.estimates.adopt(event.throttle.learning)
                 self.ledger.set_ageing(now, event.ageing)
             case ev.JournalWorks():
                 self.ledger.journal_works = True
             case ev.Restarted():
                 grace_s = self.limits.grace_s
                 restart.take_over(now, event, self.ledger, self.governor, grace_s)
+                self.ladder.begin_anew(self.ledger, now)
             case ev.TimePassed() | ev.JournalFailed():
                 pass
             case _:
@@ -162,7 +190,7 @@ class Admission:
 
     def _expire(self, now: float) -> None:
         """Ends what is due, and ages who is. Comes before the event: what is over can't be used."""
-        for one in self.ledger.due(now):
+        for one in self.ledger.due(now) if self.ledger.soonest_at <= now else ():
             if isinstance(one, Lease):
                 gone = one.detached_until <= now
                 reason = Reason.CONNECTION_CLOSED if gone else Reason.TTL_PASSED
@@ -178,9 +206,9 @@ class Admission:
             self.governor.set_auto()
             self._adopt_level()  # the event is judged by the level in force, not by the last one
 
-    def _sampled(self, sample: Sample) -> None:
+    def _sampled(self, event: ev.Sampled) -> None:
         agents = self.pools.get(BUDGETED)
-        self.governor.take(sample, agents.in_use if agents else 0)
+        self.governor.take(event.sample, agents.in_use if agents else 0, event.local_h)
 
     def _adopt_level(self) -> None:
         """Lets the pools go by what the governor says now, and tells of another level."""
@@ -198,7 +226,7 @@ class Admission:
         if not self.journal_works:
             return
         for pool in self.ledger.pools.values():
-            while pool.order.waiters and (waiter := pool.fitting()):
+            while pool.order.waiters and (waiter := filling.fitting(pool, now)):
                 if not pool.is_time_for(waiter, now):
                     self._ready_at = min(self._ready_at, pool.ready_at())
                     break
@@ -224,7 +252,15 @@ class Admission:
             self.ledger.refuse(event.caller, "would_deadlock", why)
         else:
             wait_s = queueing.shorter(event.wait_s, event.by_s)
-            queueing.enqueue(self.ledger, now, claim, event.caller, wait_s, by_s=event.by_s)
+            queueing.enqueue(
+                self.ledger,
+                now,
+                claim,
+                event.caller,
+                wait_s,
+                by_s=event.by_s,
+                resumes=event.resumes,
+            )
 
     def _repeat(self, now: float, event: ev.Acquire, known: Lease | Waiter) -> None:
         """The same request again, after a broken connection: the same lease, or the same place."""
@@ -313,7 +349,9 @@ class Admission:
         """Undoes grants that could not be written; nobody was told of them."""
         self.ledger.journal_works = False
         for record in reversed(records):
-            if isinstance(record, ev.Promise):
+            if isinstance(record, shedding.Frozen):
+                self.ledger.forget_frozen(record.lease)
+            elif isinstance(record, ev.Promise):
                 waiter = self.ledger.take_back(record)
                 if waiter.deadline_at <= now:
                     queueing.refuse_now(self.ledger, now, waiter)

@@ -16,6 +16,7 @@ from admission.core.durations import said
 from admission.core.governor import Governor
 from admission.core.leases import Lease, Waiter
 from admission.core.ledger import Key, Ledger, lease_key, waiter_key
+from admission.core.places import reason_of
 from admission.core.pool import Pool
 from admission.core.queueing import why_not
 
@@ -177,7 +178,7 @@ def _why_it_waits(waiter: Waiter, ledger: Ledger, governor: Governor, now: float
     reasons = [why_not(ledger, pool, waiter, now)]
     front, level = pool.front(), governor.row
     if front is not None and front is not waiter and reasons[0].endswith(" in the queue"):
-        reasons.append(f"of the first of them: {pool.reason(front, now)}")
+        reasons.append(f"of the first of them: {reason_of(pool, front, now)}")
     if pool.capacity < pool.spec.capacity[0] and level.level:
         why = ", ".join(governor.reasons) or "all calm"
         reasons.append(f"the level is {level.level} ({level.name}): {why}")

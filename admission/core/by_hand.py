@@ -52,10 +52,11 @@ class Unpause:
 
 @value
 class Move:
-    """A waiter goes to the front of its class."""
+    """A waiter goes to the front of its class; or to its back, behind those who come later too."""
 
     caller: Caller
     ticket: int
+    is_back: bool = False
 
 
 ByHand = Reserve | Unreserve | Pause | Unpause | Move

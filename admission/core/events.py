@@ -7,13 +7,22 @@ All of them are frozen values, so a run of the daemon can be kept, replayed and 
 from dataclasses import field
 from math import inf
 
+from admission.core import shedding
 from admission.core.alarm import Alarm
+from admission.core.answers import Answer as Answer
+from admission.core.answers import Done as Done
+from admission.core.answers import LeaseEnded as LeaseEnded
+from admission.core.answers import Refused as Refused
+from admission.core.answers import Told as Told
+from admission.core.answers import ToldLevel as ToldLevel
+from admission.core.answers import ToldReservation as ToldReservation
 from admission.core.by_hand import ByHand, Moved, Paused, Reserved, Unpaused, Unreserved
+from admission.core.estimates import Experience, Learnt
+from admission.core.foresight import Remembered
 from admission.core.governor import Throttle
 from admission.core.leases import Caller, Claim, Holder, Lease, Reason, Waiter
 from admission.core.levels import PoolSpec
 from admission.core.order import Ageing
-from admission.core.reserving import Reservation
 from admission.core.sample import Sample
 from admission.core.values import value
 
@@ -38,6 +47,7 @@ class Acquire:
     ancestors: tuple[Holder, ...] = ()
     is_new: bool = False
     by_s: float | None = None
+    resumes: int | None = None
 
 
 @value
@@ -122,6 +132,7 @@ class TimePassed:
 @value
 class Sampled:
     sample: Sample
+    local_h: float | None = None
 
 
 @value
@@ -185,6 +196,8 @@ Event = (
     | TreeFound
     | TimePassed
     | Sampled
+    | Remembered
+    | Experience
     | SetLevel
     | ByHand
     | Woke
@@ -292,11 +305,12 @@ Record = (
     | Paused
     | Unpaused
     | Moved
+    | shedding.Record
 )
 
 # Records that promise units: if one can't be written, the promise is taken back. The others only
 # lag behind the truth, which the next compaction writes anew.
-Promise = (Granted, Regained)
+Promise = (Granted, Regained, shedding.Frozen)
 
 
 # --- effects ------------------------------------------------------------------------------------
@@ -344,54 +358,6 @@ class Persist:
     record: Record
 
 
-@value
-class Told:
-    """The answer to a request that changed or found a lease; `shared`: it was held already."""
-
-    caller: Caller
-    lease: Lease
-    shared: bool = False
-
-
-@value
-class Done:
-    """The answer to a request that needs no more than a yes, or says whether there was one."""
-
-    caller: Caller
-    found: bool | None = None
-
-
-@value
-class ToldLevel:
-    """The answer to a level set by hand: the level in force."""
-
-    caller: Caller
-
-
-@value
-class ToldReservation:
-    """The answer to `Reserve`."""
-
-    caller: Caller
-    reservation: Reservation
-
-
-@value
-class Refused:
-    caller: Caller
-    code: str
-    message: str
-
-
-@value
-class LeaseEnded:
-    """Tells the one who asked for a lease that it ended other than by its own wish."""
-
-    caller: Caller
-    lease: int
-    reason: Reason
-
-
-Answer = Told | ToldLevel | ToldReservation | Done | Refused | LeaseEnded
-
-Effect = Watch | Unwatch | FindTree | EndGently | Alarmed | Persist | Answer
+Effect = (
+    Watch | Unwatch | FindTree | EndGently | Alarmed | Persist | Learnt | Answer | shedding.Effect
+)

@@ -16,10 +16,13 @@ from math import exp, inf
 from typing import Literal
 
 from admission.core.budget import Budget, Memory
+from admission.core.estimates import Learning
+from admission.core.foresight import Forecasts, Foresight, Look
 from admission.core.growth import Growth, Limit
 from admission.core.legs import Leg, Legs, other_legs, table_legs, veto, worst
 from admission.core.levels import LEVELS, Level, Levels
 from admission.core.sample import Sample
+from admission.core.shedding import Shed
 
 DISABLED = "throttling is disabled"
 
@@ -58,6 +61,8 @@ class Throttle:
         levels: the table.
         policy: `table`: the level sets the capacity, and the budget stands beside it. `budget`:
             the budget decides alone, up to a number that grows and is cut.
+        shed: what is done about pressure that remains.
+        learning: how what tasks take is learnt.
         is_on: without it the level is 0 and the budget off, whatever the machine says.
     """
 
@@ -66,6 +71,9 @@ class Throttle:
     budget: Budget = field(default_factory=Budget)
     legs: Legs = field(default_factory=Legs)
     growth: Growth = field(default_factory=Growth)
+    foresight: Foresight = field(default_factory=Foresight)
+    shed: Shed = field(default_factory=Shed)
+    learning: Learning = field(default_factory=Learning)
     policy: Literal["table", "budget"] = "table"
     is_on: bool = True
 
@@ -95,6 +103,7 @@ class Governor:
         # Until then nothing is granted while something is out.
         self.hold_until = -inf
         self.memory: Memory | None = None
+        self.forecasts = Forecasts(self.throttle.foresight)
         self._limit = Limit(self.throttle.agents_most)
         self._level = 0
         self._reasons: tuple[str, ...] = ()
@@ -161,6 +170,7 @@ class Governor:
         """Goes by other settings from now on. What was seen so far, and a hand, still count."""
         self.throttle = throttle
         self._limit.adopt(throttle.agents_most)
+        self.forecasts.adopt(throttle.foresight)
         self._reckon_again()
 
     def wake(self, at: float) -> None:
@@ -170,12 +180,13 @@ class Governor:
 
     # --- one sample -----------------------------------------------------------------------------
 
-    def take(self, sample: Sample, agents_out: int = 0) -> None:
+    def take(self, sample: Sample, agents_out: int = 0, local_h: float | None = None) -> None:
         """One sample: the level rises at once, and falls when it has been calm for the dwell.
 
         Args:
             sample: one that is older than the last is left alone, as it says nothing new.
             agents_out: units of `agents` that are out, for policy `budget`.
+            local_h: hours on the wall clock of the place, for `core.profile`.
         """
         since_s = inf if self.sample is None else sample.at - self.sample.at
         if -self.patience.gap_s <= since_s < 0:
@@ -189,6 +200,8 @@ class Governor:
         self._limit.take(sample, self.throttle.growth, agents_out)
         if self.limit is not None:
             self.hold_until = max(self.hold_until, self._limit.bad_at + self.throttle.growth.calm_s)
+        look = Look(sample.at, sample.memory_used_pct, self.cpu_smoothed_pct, local_h)
+        self.forecasts.take(look, self.levels, self.patience.margin_pct, self.patience.dwell_s)
         legs = self.legs(sample)
         judgement = worst(legs)
         self._note_since(legs, sample.at)
@@ -204,7 +217,7 @@ class Governor:
     def legs(self, sample: Sample, margin_pct: float = 0.0) -> tuple[Leg, ...]:
         """Every source that has a say, with what it calls for."""
         legs = table_legs(sample.memory_used_pct, self.cpu_smoothed_pct, self.levels, margin_pct)
-        return (*legs, *other_legs(sample, self.throttle.legs))
+        return (*legs, *other_legs(sample, self.throttle.legs), *self.forecasts.legs)
 
     def missing(self, sample: Sample) -> str | None:
         """What is not known is never read as "all is well": the level may rise, not fall."""
@@ -269,6 +282,7 @@ class Governor:
         self._cpu_mean_pct = self._stall_mean_pct = None
         self._used.clear()
         self._since_at.clear()
+        self.forecasts.forget()
         self.hold_until = at + self.patience.settle_s
 
     # --- what the legs and the budget are fed ---------------------------------------------------

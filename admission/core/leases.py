@@ -43,6 +43,7 @@ class Reason(StrEnum):
     CONNECTION_CLOSED = "connection closed"
     TTL_PASSED = "ttl passed"
     REVOKED = "revoked"
+    PARKED = "parked"
 
 
 @value
@@ -76,6 +77,9 @@ class Claim:
 
     `uid`: the user it belongs to; a request id is known to that user alone. `max_hold_s`: whoever
     holds it for longer is told of; with `end_after_max` its holder is asked to end as well.
+    `agent` and `workspace` are labels, as `task` is: who works, and where.
+    `parkable`: its holder can be asked to end under pressure, as whoever started it will start it
+    again, by `park_signal` (empty: by word alone). `interactive`: a person works with it.
     """
 
     holder: Holder
@@ -91,6 +95,11 @@ class Claim:
     uid: int = 0
     max_hold_s: float | None = None
     end_after_max: bool = False
+    parkable: bool = False
+    park_signal: str = ""
+    interactive: bool = False
+    agent: str = ""
+    workspace: str = ""
 
 
 @value
@@ -103,7 +112,8 @@ class Lease:
     again by a holder whose daemon went away. `is_left`: its holder has exited, and it follows
     `tree`, those of the processes which that one started of whom no end was heard since. At
     `over_at` its units will have been out for as long as they were meant to, since they were last
-    taken; while it is yielded, that means nothing.
+    taken; while it is yielded, that means nothing. `is_frozen`: its holder stands still, since
+    `frozen_at`, which is when it last did. `is_parking`: its holder was asked to end.
     """
 
     id: int
@@ -118,6 +128,9 @@ class Lease:
     is_left: bool = False
     tree: tuple[Holder, ...] = ()
     over_at: float = inf
+    is_frozen: bool = False
+    frozen_at: float = -inf
+    is_parking: bool = False
 
     @property
     def holders(self) -> tuple[Holder, ...]:
@@ -142,7 +155,8 @@ class Waiter:
     While its connection is away there is no `caller`, and at `away_until` it is dropped.
     `keeps_place`: others wait for its return, as it was the daemon that went away and not the
     client. `lease`: it asks for the units of a yielded lease again. `ahead`: a hand has put it
-    ahead of its class; the larger goes earlier.
+    ahead of its class, or below 0 behind it, or it comes back after it was parked; the larger goes
+    earlier.
     """
 
     ticket: int

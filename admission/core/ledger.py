@@ -15,6 +15,10 @@ from admission.core.leases import Bound, Caller, Holder, Lease, Reason, State, W
 from admission.core.levels import Level, PoolSpec
 from admission.core.order import Ageing
 from admission.core.pool import Pool
+from admission.core.shedding import PARKED_KEPT, Thaw
+
+# How a lease ends by what its holder does; of one who was asked to end, that is to be parked.
+OF_THE_HOLDER = (Reason.RELEASED, Reason.HOLDER_EXITED, Reason.CONNECTION_CLOSED)
 
 # Names one lease or one waiter: "lease" or "ticket", and its number.
 Key = tuple[str, int]
@@ -44,6 +48,10 @@ class Ledger:
         # Invariant, checked at every step: granted - ended is the number of leases.
         self.granted = 0
         self.ended = 0
+        # Those of the leases whose holders stand still.
+        self.frozen: set[int] = set()
+        # Leases that were parked, and whose; the last ones.
+        self.parked: dict[int, int] = {}
         # Of the step at hand: what is to be done, and of that what is written down.
         self.effects: list[ev.Effect] = []
         self.records: list[ev.Record] = []
@@ -96,6 +104,11 @@ class Ledger:
         return [handle for handle in self._keys if isinstance(handle, Holder)]
 
     # --- time -----------------------------------------------------------------------------------
+
+    @property
+    def soonest_at(self) -> float:
+        """Nothing is due before; to ask for this costs nothing."""
+        return self._alarms[0][0] if self._alarms else inf
 
     def next_alarm(self) -> float:
         """When the next lease or waiter is due, or a waiter to be aged; inf where none is."""
@@ -213,14 +226,32 @@ class Ledger:
         return lease
 
     def end(self, now: float, lease: Lease, reason: Reason) -> None:
+        if lease.is_frozen:
+            self.frozen.discard(lease.id)
+            self.effects.append(Thaw(lease))  # nor may what it leaves stand still
         if lease.state is State.YIELDED:
             self.drop_regain(lease, "unknown_lease", f"lease {lease.id} ended: {reason}")
         self.forget(lease)
         self.ended += 1
         self.pools[lease.claim.pool].note_hold(now - lease.granted_at)
-        self.persist(ev.Ended(lease.id, reason, lease))
+        final = Reason.PARKED if lease.is_parking and reason in OF_THE_HOLDER else reason
+        if final is Reason.PARKED:
+            self.note_parked(lease.id, lease.claim.uid)
+        self.persist(ev.Ended(lease.id, final, lease))
         if lease.caller is not None and reason not in (Reason.RELEASED, Reason.CONNECTION_CLOSED):
-            self.effects.append(ev.LeaseEnded(lease.caller, lease.id, reason))
+            self.effects.append(ev.LeaseEnded(lease.caller, lease.id, final))
+
+    def forget_frozen(self, number: int) -> None:
+        """Its holder was not stopped, as that could not be written."""
+        self.frozen.discard(number)
+        if lease := self.lease(number):
+            self.put_lease(replace(lease, is_frozen=False))
+
+    def note_parked(self, number: int, uid: int) -> None:
+        """Whoever comes back for this lease is known by it, once."""
+        self.parked[number] = uid
+        while len(self.parked) > PARKED_KEPT:
+            del self.parked[next(iter(self.parked))]
 
     def forget(self, lease: Lease) -> None:
         """The lease leaves the table; `end` is what everybody but a grant taken back wants."""

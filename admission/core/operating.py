@@ -111,11 +111,17 @@ def _unpause(ledger: Ledger, pool: Pool) -> bool:
 
 
 def _move(ledger: Ledger, event: by_hand.Move) -> None:
+    """Who is at that end already stays as it is; 0 is where nobody was moved to."""
     waiter = ledger.waiter(event.ticket)
     if waiter is not None:
         others = [one.ahead for one in ledger.pools[waiter.claim.pool].waiters.values()]
         others.remove(waiter.ahead)
-        if waiter.ahead <= (most := max(others, default=-1)):
-            ledger.replace_waiter(waiter, replace(waiter, ahead=most + 1))
-            ledger.persist(by_hand.Moved(event.ticket, most + 1))
+        ahead = waiter.ahead
+        if event.is_back:
+            ahead = min(ahead, min([0, *others]) - 1)
+        else:
+            ahead = max(ahead, max([0, *others]) + 1)
+        if ahead != waiter.ahead:
+            ledger.replace_waiter(waiter, replace(waiter, ahead=ahead))
+            ledger.persist(by_hand.Moved(event.ticket, ahead))
     ledger.effects.append(ev.Done(event.caller, found=waiter is not None))

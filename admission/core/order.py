@@ -1,10 +1,10 @@
 """Who goes first: the queue of one pool, whoever may be served and whatever room there is.
 
 By class; within a class those whom a hand put ahead, then those whom age has brought there, then
-those who had their units before and only yielded, then all others in fair shares by group. A group
-is a user's: of two, that which has fewer units out goes first, then that whose last grant is longer
-ago by virtual time, then that whose first waiter came first. Within a group, and among the aged,
-first come first served.
+those who had their units before and only yielded, then all others in fair shares by group, and last
+those whom a hand put back. A group is a user's: of two, that which has fewer units out goes first,
+then that whose last grant is longer ago by virtual time, then that whose first waiter came first.
+Within a group, and among the aged, first come first served.
 
 Virtual time is that of start-time fair queuing (Goyal, Vin, Cheng: "Start-time Fair Queuing",
 SIGCOMM 1996), with weights for lengths: a grant starts at the group's tag, but not before the last
@@ -25,8 +25,10 @@ Group = tuple[int, str]
 # Units out, tag, ticket of the first who waits, group: of those who wait, as they are served.
 Head = tuple[int, int, int, Group]
 
-# Who does not go by shares: of which kind (put ahead, aged, yielded), how far ahead, ticket.
+# Who does not go by shares: of which kind (put ahead, aged, yielded, put back), how far ahead, and
+# the ticket.
 First = tuple[int, int, int]
+PUT_BACK = 3
 
 NO_LINES: dict[int, list[int]] = {}
 
@@ -41,10 +43,14 @@ def group_of(claim: Claim) -> Group:
 
 @dataclass(frozen=True, slots=True)
 class Ageing:
-    """For how long one of a class waits before it stands in the next higher one, each time."""
+    """What it does that one has waited: for how long one of a class waits before it stands in the
+    next higher one, each time; and for how long one that asks for more than is free lets smaller
+    ones pass, from when it came.
+    """
 
     normal_s: float = 600.0
     batch_s: float = 1800.0
+    fill_in_s: float = 300.0
 
     def climbs_at(self, waiter: Waiter, times: int) -> float:
         """When this one has climbed so many classes."""
@@ -69,9 +75,10 @@ class Queue:
         self.waiters: dict[int, Waiter] = {}
         # Of those who have climbed: how many classes.
         self._climbed: dict[int, int] = {}
-        # Those who don't go by shares, by the class in which they stand, in order; and of each
-        # group that waits, the tickets of the rest, by the class in which they stand.
+        # Those who don't go by shares, by the class in which they stand: in order, before the
+        # others and behind them; and of each group that waits, the others' tickets, by class too.
         self._first: list[list[First]] = [[] for _ in RANKS]
+        self._last: list[list[First]] = [[] for _ in RANKS]
         self._lines: dict[Group, dict[int, list[int]]] = {}
         # Invariant: one of each group in `_lines`, sorted, but for those in `_touched`, which have
         # none until somebody asks for the order: a grant changes all that a head is made of.
@@ -111,7 +118,7 @@ class Queue:
             self._idle_tags.clear()
 
     def update(self, waiter: Waiter) -> None:
-        """The same ticket with another caller or deadline, or put ahead by a hand."""
+        """The same ticket with another caller or deadline, or moved by a hand."""
         old = self.waiters[waiter.ticket]
         assert (waiter.claim, waiter.lease) == (old.claim, old.lease), "another place"
         if waiter.ahead == old.ahead:
@@ -131,6 +138,14 @@ class Queue:
         self._step_out(waiter, group)
         self._climbed[waiter.ticket] = climbed
         self._line_up(waiter, group)
+
+    def rank_of(self, waiter: Waiter) -> int:
+        """The class in which it stands."""
+        return waiter.claim.rank - self.climbed(waiter)
+
+    def climbed(self, waiter: Waiter) -> int:
+        """How many classes above its own it stands."""
+        return self._climbed.get(waiter.ticket, 0)
 
     def ages_at(self, waiter: Waiter) -> float:
         """When it is next to be aged; inf where there is no class above it."""
@@ -183,11 +198,9 @@ class Queue:
         """The first `in_order`, whoever is passed over; None where nobody waits."""
         if self._touched:
             self._put_heads()
-        for first, heads in zip(self._first, self._heads, strict=True):
-            if first:
-                return self.waiters[first[0][2]]
-            if heads:
-                return self.waiters[heads[0][2]]
+        for first, heads, last in zip(self._first, self._heads, self._last, strict=True):
+            if found := first or heads or last:
+                return self.waiters[found[0][2]]
         return None
 
     def in_order(self, is_passed_over: Callable[[Waiter], bool]) -> Iterator[Waiter]:
@@ -199,13 +212,19 @@ class Queue:
         self._put_heads()
         ahead: dict[Group, int] = {}
         for rank in RANKS:
-            for _, _, ticket in self._first[rank]:
-                waiter = self.waiters[ticket]
-                yield waiter
-                if not is_passed_over(waiter):
-                    group = group_of(waiter.claim)
-                    ahead[group] = ahead.get(group, 0) + waiter.claim.weight
+            yield from self._as_listed(self._first[rank], ahead, is_passed_over)
             yield from self._in_shares(rank, ahead, is_passed_over)
+            yield from self._as_listed(self._last[rank], ahead, is_passed_over)
+
+    def _as_listed(
+        self, listed: list[First], ahead: dict[Group, int], is_passed_over: Callable[[Waiter], bool]
+    ) -> Iterator[Waiter]:
+        for _, _, ticket in listed:
+            waiter = self.waiters[ticket]
+            yield waiter
+            if not is_passed_over(waiter):
+                group = group_of(waiter.claim)
+                ahead[group] = ahead.get(group, 0) + waiter.claim.weight
 
     def _in_shares(
         self, rank: int, ahead: dict[Group, int], is_passed_over: Callable[[Waiter], bool]
@@ -235,7 +254,7 @@ class Queue:
     def _line_up(self, waiter: Waiter, group: Group) -> None:
         rank, first = self._place(waiter)
         if first is not None:
-            insort(self._first[rank], first)
+            insort(self._listed(rank, first), first)
             return
         line = self._lines[group].setdefault(rank, [])
         if not line or waiter.ticket < line[0]:
@@ -245,7 +264,8 @@ class Queue:
     def _step_out(self, waiter: Waiter, group: Group) -> None:
         rank, first = self._place(waiter)
         if first is not None:
-            del self._first[rank][bisect_left(self._first[rank], first)]
+            listed = self._listed(rank, first)
+            del listed[bisect_left(listed, first)]
             return
         line = self._lines[group][rank]
         if line[0] == waiter.ticket:
@@ -254,12 +274,16 @@ class Queue:
         if not line:
             del self._lines[group][rank]
 
+    def _listed(self, rank: int, first: First) -> list[First]:
+        return self._last[rank] if first[0] == PUT_BACK else self._first[rank]
+
     def _place(self, waiter: Waiter) -> tuple[int, First | None]:
         """In which class it stands; and where, if it doesn't go by shares."""
         climbed = self._climbed.get(waiter.ticket, 0)
         rank = waiter.claim.rank - climbed
         if waiter.ahead:
-            return rank, (0, -waiter.ahead, waiter.ticket)
+            kind = 0 if waiter.ahead > 0 else PUT_BACK
+            return rank, (kind, -waiter.ahead, waiter.ticket)
         if climbed:
             return rank, (1, 0, waiter.ticket)
         return rank, None if waiter.lease is None else (2, 0, waiter.ticket)

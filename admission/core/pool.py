@@ -8,11 +8,11 @@ ends, why, and who is told is `core.admission`'s.
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 
+from admission.core.averages import median
 from admission.core.budget import Memory
-from admission.core.durations import said
 from admission.core.leases import Lease, State, Waiter
 from admission.core.levels import Level, PoolSpec
 from admission.core.order import Listing, Queue
@@ -27,19 +27,6 @@ LIVES: dict[State, frozenset[State]] = {
 }
 
 HOLD_TIMES_KEPT = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a waiter stands: position from 1, why it is not granted, and a guess at how long.
-
-    `eta_s` is None where no lease has ended yet, so that there is nothing to guess from.
-    """
-
-    waiter: Waiter
-    position: int
-    reason: str
-    eta_s: float | None
 
 
 class Pool:
@@ -109,7 +96,7 @@ class Pool:
             self._listing.remove(waiter.ticket)
 
     def update(self, waiter: Waiter) -> None:
-        """The same ticket with another caller or deadline, or put ahead by a hand."""
+        """The same ticket with another caller or deadline, or moved by a hand."""
         self._listing = None
         self.order.update(waiter)
 
@@ -120,7 +107,7 @@ class Pool:
 
     def queue(self) -> Iterator[Waiter]:
         """The waiters in their order, whatever is reserved for whom."""
-        return self.order.in_order(self._passes_over(self.kept()))
+        return self.order.in_order(self.passes_over(self.kept()))
 
     def turns(self, kept: Kept) -> Iterator[Waiter]:
         """The waiters as they are served: first those for whom units are kept."""
@@ -165,13 +152,13 @@ class Pool:
             first = self.order.first()
             if first is None or (first.caller and first.claim.weight <= self.capacity):
                 return first  # as it is nearly always
-        is_passed_over = self._passes_over(kept)
+        is_passed_over = self.passes_over(kept)
         for waiter in self.turns(kept):
             if not is_passed_over(waiter):
                 return None if waiter.is_away else waiter
         return None
 
-    def _passes_over(self, kept: Kept) -> Callable[[Waiter], bool]:
+    def passes_over(self, kept: Kept) -> Callable[[Waiter], bool]:
         """Says of whom nobody waits for, as what they ask for can't be had as things are, or their
         client is away.
         """
@@ -194,26 +181,23 @@ class Pool:
         spaced_at = self.last_grant_at + self.level.delay_s
         return max(spaced_at, self.hold_until) if self.in_use else spaced_at
 
-    def fitting(self) -> Waiter | None:
-        """The front waiter, where there is room for it."""
-        if self.in_use >= self.capacity or not self.order.waiters:
-            return None
-        waiter = self.front()
-        return waiter if waiter is not None and self._suits(waiter) else None
-
-    def _suits(self, waiter: Waiter) -> bool:
+    def suits(self, waiter: Waiter) -> bool:
         """Whether this one could have what it asks for, were it the front one."""
         if self.paused_until is not None:
             return False
-        if self.in_use + waiter.claim.weight > self.capacity - self._kept(waiter):
+        if not self.has_room(waiter):
             return False
         return self.objection(waiter) is None
+
+    def has_room(self, waiter: Waiter) -> bool:
+        """Whether as many units are free as it asks for, less what is kept for others."""
+        return self.in_use + waiter.claim.weight <= self.capacity - self.kept_from(waiter)
 
     def is_meant(self, waiter: Waiter) -> bool:
         """Whether a reservation keeps units for this one, as many as it asks for."""
         return bool(self.reservations.active) and self.kept().is_for(waiter.claim)
 
-    def _kept(self, waiter: Waiter) -> int:
+    def kept_from(self, waiter: Waiter) -> int:
         """What is kept free from this one."""
         if not self.reservations.active or self.is_meant(waiter):
             return 0
@@ -223,44 +207,11 @@ class Pool:
         """Why the memory budget is against this waiter; None where it is not."""
         if self.memory is None or self.is_meant(waiter):
             return None
-        return self.memory.objection(waiter, self.leases.values(), self._kept(waiter))
-
-    def grantable(self, now: float) -> Waiter | None:
-        """The waiter that is to be granted now, if any."""
-        waiter = self.fitting()
-        return waiter if waiter is not None and self.is_time_for(waiter, now) else None
+        return self.memory.objection(waiter, self.leases.values(), self.kept_from(waiter))
 
     def is_time_for(self, waiter: Waiter, now: float) -> bool:
         """Whether the level's delay is over, which holds up nobody whom a reservation means."""
         return now >= self.ready_at() or self.is_meant(waiter)
-
-    def is_next(self, newcomer: Waiter, now: float) -> bool:
-        """Whether this one would be granted at once. It does not join."""
-        if self.in_use + newcomer.claim.weight > self.capacity:
-            return False
-        if not self.waiters:
-            is_reachable = not self._passes_over(self.kept())(newcomer)
-            return is_reachable and self._suits(newcomer) and self.is_time_for(newcomer, now)
-        if not self.is_time_for(newcomer, now):
-            return False
-        self.add(newcomer)
-        is_next = self.fitting() is newcomer
-        self.remove(newcomer)
-        return is_next
-
-    def obstacle(self, newcomer: Waiter, now: float) -> str:
-        """Why this one would not be granted at once. It does not join."""
-        self.add(newcomer)
-        why = self.reason(newcomer, now)
-        self.remove(newcomer)
-        return why
-
-    def estimate_s(self, newcomer: Waiter, now: float) -> float | None:
-        """In how long this one could start, by a guess; None without one. It does not join."""
-        self.add(newcomer)
-        found = next(place for place in self.places(now) if place.waiter is newcomer)
-        self.remove(newcomer)
-        return found.eta_s
 
     # --- the leases -----------------------------------------------------------------------------
 
@@ -309,87 +260,9 @@ class Pool:
         """Remembers how long a lease was out, for the guess at how long others wait."""
         self._hold_times_s.append(hold_s)
 
-    # --- what waiters are told ------------------------------------------------------------------
-
-    def places(self, now: float) -> Iterator[Place]:
-        """Every waiter with its place, in order; one pass over the queue."""
-        in_use, capacity, front = self.in_use, self.capacity, self.front()
-        kept = self.kept()
-        typical_s = self.typical_hold_s(now)
-        units_ahead = in_use - capacity
-        paused_s = 0.0 if self.paused_until is None else self.paused_until - now
-        for index, waiter in enumerate(self.turns(kept)):
-            reason = self._reason(waiter, front, now, index)
-            units_ahead += waiter.claim.weight
-            eta_s = None
-            reach = capacity - kept.barred(waiter.claim)
-            if typical_s is not None and waiter.claim.weight <= reach and paused_s < inf:
-                turns = max(units_ahead, 1) / reach
-                spacing_s = index * self.level.delay_s if self.spec.is_spaced else 0.0
-                eta_s = max(turns * typical_s, spacing_s) + paused_s
-            yield Place(waiter, index + 1, reason, eta_s)
-
     def typical_hold_s(self, now: float) -> float | None:
         """How long a lease is out as a rule; those still out count with what they have reached."""
         if not self._hold_times_s:
             return None
         so_far_s = [now - lease.granted_at for lease in self.leases.values() if lease.is_out]
-        by_length = sorted([*self._hold_times_s, *so_far_s])
-        half = len(by_length) // 2
-        return (by_length[half] + by_length[~half]) / 2  # the median
-
-    def reason(self, waiter: Waiter, now: float) -> str:
-        """Why this waiter is not granted, in words and numbers."""
-        return self._reason(waiter, self.front(), now)
-
-    def _reason(
-        self, waiter: Waiter, front: Waiter | None, now: float, ahead: int | None = None
-    ) -> str:
-        in_use = self.in_use
-        weight, name = waiter.claim.weight, self.spec.name
-        if waiter.is_away:
-            return "its client is away"
-        if weight > self.capacity:
-            return (
-                f"weight {weight} is more than the {self.capacity} of {name} "
-                f"at level {self.level.level} ({self.level.name})"
-            )
-        if why := self._withheld(waiter, front, now):
-            return why
-        if front is None:
-            return "holders from before a restart have their chance to come back first"
-        if in_use + front.claim.weight > self.capacity:
-            return self._full(in_use)
-        if waiter is not front:
-            ahead = self.position(waiter) - 1 if ahead is None else ahead
-            return f"{ahead} ahead in the queue"
-        if why := self.objection(front):
-            return why
-        if now < self.hold_until and in_use:
-            return f"the machine has to settle; {self.hold_until - now:.0f} s to go"
-        if now < self.ready_at():
-            return (
-                f"grants keep {self.level.delay_s:g} s apart at level "
-                f"{self.level.level} ({self.level.name})"
-            )
-        return "its turn has come"
-
-    def _withheld(self, waiter: Waiter, front: Waiter | None, now: float) -> str | None:
-        """Why a hand's word keeps this one from what is free; None where none does."""
-        if self.paused_until is not None:
-            left_s = self.paused_until - now
-            return "paused by hand" + (f"; {said(left_s)} to go" if left_s < inf else "")
-        if not self.reservations.active:
-            return None
-        kept = self.kept()
-        if waiter.claim.weight > self.capacity - kept.barred(waiter.claim):
-            return kept.reason(waiter.claim, now)
-        room = self.capacity - self.in_use - (front.claim.weight if front else 0)
-        if front is not None and 0 <= room < self._kept(front):
-            return kept.reason(front.claim, now)
-        return None
-
-    def _full(self, in_use: int) -> str:
-        if self.spec.name == "agents":
-            return f"{in_use} of {self.capacity} agents run"
-        return f"{in_use} of {self.capacity} units of {self.spec.name} are out"
+        return median([*self._hold_times_s, *so_far_s])

@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import inf
 
 from admission.core import events as ev
+from admission.core import filling, places
 from admission.core.durations import said
 from admission.core.leases import Caller, Claim, Waiter
 from admission.core.ledger import Ledger
@@ -17,12 +18,12 @@ UNWRITABLE = "the journal can't be written"
 
 def grantable(ledger: Ledger, pool: Pool, now: float) -> Waiter | None:
     """The waiter that is to be granted now, if any."""
-    return pool.grantable(now) if ledger.journal_works else None
+    return filling.grantable(pool, now) if ledger.journal_works else None
 
 
 def why_not(ledger: Ledger, pool: Pool, waiter: Waiter, now: float) -> str:
     """Why this waiter is not granted, in words."""
-    return pool.reason(waiter, now) if ledger.journal_works else UNWRITABLE
+    return places.reason_of(pool, waiter, now) if ledger.journal_works else UNWRITABLE
 
 
 def enqueue(
@@ -33,6 +34,7 @@ def enqueue(
     wait_s: float | None,
     lease: int | None = None,
     by_s: float | None = None,
+    resumes: int | None = None,
 ) -> None:
     """A new waiter at its place; or a refusal, if it would have to wait and does not want to.
 
@@ -44,18 +46,25 @@ def enqueue(
         wait_s: None for ever, 0 now or not at all; no longer than `by_s`.
         lease: the yielded lease whose units it asks for again.
         by_s: it must have started within that; it is refused where the estimate is longer.
+        resumes: the lease that it goes on with; where that was parked, and was the same user's, it
+            stands at the head of its class.
     """
     pool = ledger.pools[claim.pool]
     deadline_at = inf if wait_s is None else now + wait_s
-    waiter = Waiter(ledger.last_ticket + 1, claim, caller, now, deadline_at, lease=lease)
-    is_next = ledger.journal_works and pool.is_next(waiter, now)
+    is_back = resumes is not None and ledger.parked.get(resumes) == claim.uid
+    waiter = Waiter(
+        ledger.last_ticket + 1, claim, caller, now, deadline_at, lease=lease, ahead=int(is_back)
+    )
+    is_next = ledger.journal_works and filling.is_next(pool, waiter, now)
     if wait_s == 0 and not is_next:
-        why = pool.obstacle(waiter, now) if ledger.journal_works else UNWRITABLE
+        why = places.obstacle(pool, waiter, now) if ledger.journal_works else UNWRITABLE
         ledger.refuse(caller, *_no_slot_now(ledger, why))
         return
     if by_s is not None and not is_next and (late := _too_late(ledger, pool, waiter, now, by_s)):
         ledger.refuse(caller, "timeout", late)
         return
+    if resumes is not None and is_back:
+        del ledger.parked[resumes]
     ledger.last_ticket += 1
     if is_next:
         ledger.admit(now, pool, waiter)
@@ -73,10 +82,10 @@ def _too_late(ledger: Ledger, pool: Pool, newcomer: Waiter, now: float, by_s: fl
     """Why this one, which is not to be granted at once, would start too late; None where the
     estimate does not say so.
     """
-    eta_s = pool.estimate_s(newcomer, now)
+    eta_s = places.estimate_s(pool, newcomer, now)
     if eta_s is None or eta_s <= by_s:
         return None
-    why = pool.obstacle(newcomer, now) if ledger.journal_works else UNWRITABLE
+    why = places.obstacle(pool, newcomer, now) if ledger.journal_works else UNWRITABLE
     return (
         f"it must start within {said(by_s)}, and by the estimate it could in {said(eta_s)}: {why}; "
         "give it longer, or ask later"

@@ -8,7 +8,7 @@ never take a living holder's slot.
 from collections.abc import Iterator, Set
 from dataclasses import replace
 
-from admission.core import by_hand, operating
+from admission.core import by_hand, operating, shedding
 from admission.core import events as ev
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Holder, Lease, Reason, State, Waiter
@@ -25,6 +25,7 @@ def snapshot(ledger: Ledger, governor: Governor) -> Iterator[ev.Record]:
         yield from (by_hand.Reserved(one) for one in pool.reservations.all.values())
         if pool.paused_until is not None:
             yield by_hand.Paused(pool.spec.name, pool.paused_until)
+    yield from (shedding.Parked(*each) for each in ledger.parked.items())
 
 
 def level_record(governor: Governor) -> ev.LevelChanged:
@@ -71,6 +72,8 @@ def _adopt_lease(ledger: Ledger, lease: Lease, living: Set[Holder], back_by: flo
     pool.last_grant_at = max(pool.last_grant_at, lease.granted_at)
     ledger.granted += 1
     ledger.put_lease(lease)
+    if lease.is_frozen:
+        ledger.frozen.add(lease.id)
     if lease.is_left:
         ledger.effects.append(ev.FindTree(lease))
 
@@ -105,21 +108,25 @@ def _replay(
                 ledger.last_ticket = max(ledger.last_ticket, lease.ticket)
                 waiters.pop(lease.ticket, None)
                 leases[lease.id] = lease
-            case ev.Ended():
-                leases.pop(record.lease, None)
+            case ev.Ended() | shedding.Parked():
+                _replay_end(record, leases, ledger)
             case ev.Yielded() | ev.Regained() | ev.Renewed() | ev.Followed():
                 _replay_change(record, leases, waiters)
+            case shedding.Frozen() | shedding.Thawed() | shedding.Parking():
+                _replay_shedding(record, leases)
             case _:
                 _replay_by_hand(record, ledger, waiters)
     return leases, waiters
 
 
 def _replay_level(record: ev.LevelChanged, governor: Governor) -> None:
+    # Another version's journal may know of more levels.
+    level = max(0, min(record.level, len(governor.levels) - 1))
     if record.by_hand_until is None:
         governor.set_auto()
-        governor.resume_at(record.level)
+        governor.resume_at(level)
     else:
-        governor.set_by_hand(record.level, record.by_hand_until, is_off=record.is_off)
+        governor.set_by_hand(level, record.by_hand_until, is_off=record.is_off)
 
 
 def _replay_by_hand(record: by_hand.Record, ledger: Ledger, waiters: dict[int, Waiter]) -> None:
@@ -138,6 +145,32 @@ def _replay_by_hand(record: by_hand.Record, ledger: Ledger, waiters: dict[int, W
         case by_hand.Paused(name) | by_hand.Unpaused(name):
             if pool := ledger.pools.get(name):
                 pool.paused_until = record.until_at if isinstance(record, by_hand.Paused) else None
+
+
+def _replay_end(
+    record: ev.Ended | shedding.Parked, leases: dict[int, Lease], ledger: Ledger
+) -> None:
+    if isinstance(record, shedding.Parked):
+        ledger.note_parked(record.lease, record.uid)
+        return
+    lease = leases.pop(record.lease, None)
+    if lease is not None and record.reason is Reason.PARKED:
+        ledger.note_parked(lease.id, lease.claim.uid)
+
+
+def _replay_shedding(
+    record: shedding.Frozen | shedding.Thawed | shedding.Parking, leases: dict[int, Lease]
+) -> None:
+    if (lease := leases.get(record.lease)) is None:
+        return
+    match record:
+        case shedding.Frozen(at=at):
+            lease = replace(lease, is_frozen=True, frozen_at=at)
+        case shedding.Thawed():
+            lease = replace(lease, is_frozen=False)
+        case shedding.Parking():
+            lease = replace(lease, is_parking=True)
+    leases[lease.id] = lease
 
 
 def _replay_change(

@@ -29,6 +29,7 @@ MEMBERS = (
     rq.ExplainRequest,
     rq.MetricsRequest,
     rq.WatchRequest,
+    rq.TasksRequest,  # his own user's: `tasks` looks whose they are
     rq.OrphansRequest,  # of his own user's processes: `survey` looks whose they are
 )
 MEMBERS_OF_THEIR_OWN = (

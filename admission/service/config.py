@@ -9,20 +9,24 @@ from pathlib import Path
 from msgspec import structs
 
 from admission.core.budget import Budget
+from admission.core.foresight import Foresight
 from admission.core.governor import Patience, Throttle
 from admission.core.growth import Growth
 from admission.core.legs import Legs
 from admission.core.levels import LEVELS, Level, Levels, PoolSpec, pools_of
 from admission.core.limits import Limits
 from admission.core.order import Ageing
+from admission.core.shedding import Shed
 from admission.protocol import LABEL_CHARS_MAX, BadConfiguration, throttle_disabled_by
 from admission.service.access import Access, access_for
 from admission.service.config_file import (
     MIB,
     BudgetTable,
+    ForecastTable,
     LevelTable,
     LimitsTable,
     QueueTable,
+    ShedTable,
     ThrottleTable,
     read_file,
     read_pool,
@@ -110,7 +114,11 @@ def parse(text: str, path: str) -> Config:
     access = access_for(file.access.group, f"{path}, [access]")
     levels = _levels_by_thresholds(_levels(throttle.levels, path), throttle, path)
     return Config(
-        throttle=_throttle(throttle, levels),
+        throttle=replace(
+            _throttle(throttle, levels),
+            foresight=_foresight(file.forecast, path),
+            shed=_shed(file.shed),
+        ),
         pools=_pools(file.pools, levels, path),
         core_limits=_core_limits(limits, file.queue, access),
         ageing=_ageing(file.queue),
@@ -134,7 +142,8 @@ def _core_limits(table: LimitsTable, queue: QueueTable, access: Access) -> Limit
 
 
 def _ageing(table: QueueTable) -> Ageing:
-    return Ageing(table.ageing_normal_s or inf, table.ageing_batch_s or inf)
+    normal_s, batch_s = table.ageing_normal_s or inf, table.ageing_batch_s or inf
+    return Ageing(normal_s, batch_s, table.fill_in_s)
 
 
 def _throttle(table: ThrottleTable, levels: Levels) -> Throttle:
@@ -161,6 +170,18 @@ def _throttle(table: ThrottleTable, levels: Levels) -> Throttle:
         growth=Growth(agents_max=table.agents_max),
         policy=table.policy,
     )
+
+
+def _foresight(table: ForecastTable, path: str) -> Foresight:
+    if table.on is True:
+        raise BadConfiguration(
+            f'{path}, [forecast]: on is true, and no forecast acts unproven; write "auto"'
+        )
+    return Foresight(table.on or "off", table.horizon_s, table.window_s)
+
+
+def _shed(table: ShedTable) -> Shed:
+    return Shed(**{**structs.asdict(table), "policy": tuple(dict.fromkeys(table.policy))})
 
 
 def _budget(table: BudgetTable) -> Budget:

@@ -7,15 +7,17 @@ import msgspec
 from msgspec import Meta, Struct
 
 from admission.core.budget import Budget
+from admission.core.foresight import Foresight
 from admission.core.governor import Patience
 from admission.core.legs import Legs
 from admission.core.limits import Limits
 from admission.core.order import Ageing
+from admission.core.shedding import Shed
 from admission.protocol import BadConfiguration
 
 # The defaults are the core's own, and stand nowhere else.
 _BUDGET, _PATIENCE, _LEGS, _AGEING = Budget(), Patience(), Legs(), Ageing()
-_LIMITS = Limits()
+_LIMITS, _FORESIGHT, _SHED = Limits(), Foresight(), Shed()
 MIB = 1 << 20
 
 Percent = Annotated[float, Meta(gt=0, le=1000)]
@@ -95,14 +97,24 @@ class PoolTable(Struct, forbid_unknown_fields=True):
 
 class QueueTable(Struct, forbid_unknown_fields=True):
     """`[queue]`: who goes first, and who has waited for so long that it raises an alarm;
-    `core.order` and `core.alarms` explain it. 0, of the ageing: never.
+    `core.order`, `core.filling` and `core.alarms` explain it. 0, of the ageing and the filling in:
+    never.
     """
 
     ageing_normal_s: Annotated[float, Meta(ge=0, le=1e6)] = _AGEING.normal_s
     ageing_batch_s: Annotated[float, Meta(ge=0, le=1e6)] = _AGEING.batch_s
+    fill_in_s: Annotated[float, Meta(ge=0, le=1e6)] = _AGEING.fill_in_s
     alarm_critical_s: Seconds = _LIMITS.alarm_s[0]
     alarm_normal_s: Seconds = _LIMITS.alarm_s[1]
     alarm_batch_s: Seconds = _LIMITS.alarm_s[2]
+
+
+class ForecastTable(Struct, forbid_unknown_fields=True):
+    """`[forecast]`; `core.foresight` explains it. `on`: false for nothing at all."""
+
+    on: Literal["auto", "shadow"] | bool = "auto"
+    horizon_s: Annotated[float, Meta(ge=5, le=600)] = _FORESIGHT.horizon_s
+    window_s: Annotated[float, Meta(ge=5, le=600)] = _FORESIGHT.window_s
 
 
 class LimitsTable(Struct, forbid_unknown_fields=True):
@@ -120,6 +132,18 @@ class AccessTable(Struct, forbid_unknown_fields=True):
     """`[access]`; `service.access` explains it."""
 
     group: str | None = None
+
+
+class ShedTable(Struct, forbid_unknown_fields=True):
+    """`[shed]`: what is done against pressure that remains; `core.shedding` explains it."""
+
+    policy: list[Literal["advise", "freeze", "park"]] = []
+    advise_pct: Annotated[float, Meta(gt=0, le=100)] = _SHED.advise_pct
+    park_pct: Annotated[float, Meta(gt=0, le=100)] = _SHED.park_pct
+    park_every_s: Annotated[float, Meta(ge=1, le=3600)] = _SHED.park_every_s
+    freeze_cpu_stall_pct: Annotated[float, Meta(ge=0, le=100)] = _SHED.freeze_cpu_stall_pct
+    freeze_max_s: Annotated[float, Meta(ge=1, le=20)] = _SHED.freeze_max_s
+    freeze_rest_s: Annotated[float, Meta(ge=20, le=86_400)] = _SHED.freeze_rest_s
 
 
 class AgentTable(Struct, forbid_unknown_fields=True):
@@ -142,8 +166,10 @@ class File(Struct, forbid_unknown_fields=True):
     pools: dict[str, object] = {}
     agents: dict[str, AgentTable] = {}
     queue: QueueTable = msgspec.field(default_factory=QueueTable)
+    forecast: ForecastTable = msgspec.field(default_factory=ForecastTable)
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     access: AccessTable = msgspec.field(default_factory=AccessTable)
+    shed: ShedTable = msgspec.field(default_factory=ShedTable)
 
 
 def read_file(text: str, path: str) -> File:
@@ -211,8 +237,10 @@ def _known_keys(at: str) -> list[str]:
         (r"\.pools\..*", PoolTable),
         (r"\.agents\[.*\]", AgentTable),
         (r"\.queue", QueueTable),
+        (r"\.forecast", ForecastTable),
         (r"\.limits", LimitsTable),
         (r"\.access", AccessTable),
+        (r"\.shed", ShedTable),
     ]
     return [
         key for place, kind in by_place if re.fullmatch(place, at) for key in kind.__struct_fields__

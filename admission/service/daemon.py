@@ -8,16 +8,21 @@ import time
 from collections import deque
 from collections.abc import Callable
 from math import inf
+from pathlib import Path
+from typing import Any, get_args
 
 import trio
 
 from admission.core import events as ev
+from admission.core import shedding
 from admission.core.admission import Admission
 from admission.core.alarm import Alarm
-from admission.core.leases import Bound, Holder
+from admission.core.estimates import Learnt
+from admission.core.leases import Bound, Holder, Lease
 from admission.core.sample import Sample
-from admission.protocol import BadConfiguration, Frame
+from admission.protocol import Frame
 from admission.service.access import OPERATOR, Viewer
+from admission.service.bookkeeping import Bookkeeper
 from admission.service.config import Config, load
 from admission.service.counting import Counts, counts_map
 from admission.service.descriptors import make_room, shortage
@@ -25,14 +30,20 @@ from admission.service.ending import end_gently
 from admission.service.following import Following
 from admission.service.history.recorder import History
 from admission.service.holders import Exit, exit_of
+from admission.service.inforce import InForce
 from admission.service.journal import Journal
+from admission.service.local_hours import local_hours_now
+from admission.service.measuring.measuring import Measuring
+from admission.service.measuring.scales import Scales
 from admission.service.metrics import metrics_map
-from admission.service.queue_views import alarm_map, hand_map
+from admission.service.queue_views import alarm_map, hand_map, shed_map
 from admission.service.sampler import Sampler
 from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
+from admission.service.shedder import Shedder
 from admission.service.stopped import Stopped
 from admission.service.survey import Survey
+from admission.service.tasks import Tasks
 from admission.service.telling import Line, Places, Watchers
 from admission.service.trees import Trees
 from admission.service.views import (
@@ -44,16 +55,6 @@ from admission.service.views import (
 )
 from admission.service.vigil import Vigil
 from admission.service.workspaces import Workspaces
-
-JOURNAL_RETRY_S = 1.0
-PLACES_INTERVAL_S = 0.5
-# Telling 10,000 waiters their places takes a while; they hear of it less often.
-WAITERS_TOLD_PER_S = 2_000
-
-THROTTLING_DISABLED = (
-    "THROTTLING IS DISABLED by WVO_DISABLE_THROTTLE or ADMISSION_DISABLE_THROTTLE in the daemon's "
-    "environment: level 0 whatever the machine says, and no memory budget"
-)
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class Daemon:
         following: Following | None = None,
     ) -> None:
         self.core = core
-        self.config = config
+        self._in_force = InForce(config, load_config)
         self.clock = clock
         self.counts = Counts()
         self.lines: dict[int, Line] = {}
@@ -88,7 +89,7 @@ class Daemon:
         self.watchers.limits = config.core_limits
         self.started_at = clock()
         self.level_since = clock()
-        self._journal = journal
+        self._books = Bookkeeper(journal, core.snapshot)
         self.sensors = sensors or Sensors()
         self.stopped = Stopped()
         self.workspaces = workspaces or Workspaces()
@@ -103,24 +104,33 @@ class Daemon:
             wake=lambda: self.feed(ev.Woke()),
             is_close=lambda: self.sensors.is_close,
         )
-        self._load_config = load_config
-        self._bad_config: str | None = None
-        self._say_if_disabled()
         self._following = following or Following(Trees())
         self.survey = Survey(core, clock, socket, self._following.trees)
+        self.tasks = Tasks(history)
+        path = Path(socket) if socket else None
+        self.measuring = Measuring(self._following.trees, Scales(path))
+        self.shedder = Shedder(
+            path,
+            self._following.known,
+            lambda news: self.watchers.publish("shed", news),
+            self._tell_holder,
+        )
+        self._doers = self._what_is_done()
         self._places = Places()
-        self._places_changed = trio.Event()
         self._inbox: deque[ev.Event] = deque()
         self._is_feeding = False
-        self._is_taking_over = True
         self._is_stopping = False
         # By when the timekeeper wakes, if nobody wakes it before.
         self._due_at = inf
         self._rearmed = trio.Event()
-        self._journal_failed = trio.Event()
         self._vigil = Vigil(
             lambda holder: self.feed(ev.HolderExited(holder)), core.needs, watch_exit
         )
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._in_force.config
 
     def stop(self) -> None:
         """From now on nothing ends a lease: they are the next daemon's, by the journal."""
@@ -139,37 +149,34 @@ class Daemon:
         try:
             while self._inbox:
                 self._carry_out(self.core.handle(self.clock(), self._inbox.popleft()))
-            if self._journal.wants_rewrite:
-                self._rewrite_journal()  # if it can't be, the long one goes on
+            self._books.shorten()
             if self.core.wakeup() != self._due_at:
                 self._rearmed.set()
             if self.core.ledger.waiting:
-                self._places_changed.set()
+                self._places.changed.set()
         finally:
             self._is_feeding = False
 
     def _carry_out(self, effects: list[ev.Effect]) -> None:
         for index, effect in enumerate(effects):
             if isinstance(effect, ev.Persist):
-                if not self._write(effect.record) and self._note_unwritten(effects[index:]):
+                if not self._books.write(effect.record) and self._note_unwritten(effects[index:]):
                     return
                 self._publish(effect.record)
-            elif isinstance(effect, ev.Watch):
-                self._vigil.watch(effect.holder)
-            elif isinstance(effect, ev.Unwatch):
-                self._vigil.unwatch(effect.holder)
-            elif isinstance(effect, ev.FindTree):
-                self._following.want(effect.lease.id)
-            elif isinstance(effect, ev.Alarmed):
-                self._alarm(effect.alarm)
-            elif isinstance(effect, ev.EndGently):
-                end_gently(effect.lease)
             else:
-                self._tell(effect)
+                self._doers.get(type(effect), self._tell)(effect)
 
-    def _write(self, record: ev.Record) -> bool:
-        # While taking over there is no file yet: the first one is written whole, right after.
-        return self._is_taking_over or self._journal.append(record)
+    def _what_is_done(self) -> dict[type[ev.Effect], Callable[[Any], None]]:
+        """About each kind of effect that is neither written down nor an answer."""
+        return {
+            ev.Watch: lambda effect: self._vigil.watch(effect.holder),
+            ev.Unwatch: lambda effect: self._vigil.unwatch(effect.holder),
+            ev.FindTree: lambda effect: self._following.want(effect.lease.id),
+            ev.Alarmed: lambda effect: self._alarm(effect.alarm),
+            ev.EndGently: lambda effect: end_gently(effect.lease),
+            Learnt: self._history.note_run if self._history else lambda effect: None,
+            **dict.fromkeys(get_args(shedding.Effect), self.shedder.do),
+        }
 
     def _tell(self, effect: ev.Answer) -> None:
         """Sends an answer to whoever asked, if that connection is still there."""
@@ -182,6 +189,13 @@ class Daemon:
         if isinstance(effect, ev.Told):
             answer = self.access.row(line.peer, effect.lease.claim, answer)
         line.send(answer)
+        if isinstance(effect, ev.Told) and effect.lease.is_parking:
+            self.shedder.remind(effect.lease)
+
+    def _tell_holder(self, lease: Lease, news: Frame) -> None:
+        """News of a lease, to whoever took it."""
+        if lease.caller is not None and (line := self.lines.get(lease.caller.connection)):
+            line.send({"id": lease.caller.id, **news})
 
     def _note_unwritten(self, rest: list[ev.Effect]) -> bool:
         """A record could not be written. True where it was a promise, which is then taken back."""
@@ -192,9 +206,7 @@ class Daemon:
         return is_promise
 
     def _fail_journal(self, records: tuple[ev.Record, ...]) -> None:
-        if not self._journal_failed.is_set():
-            log.error("the journal %s can't be written: nothing is granted", self._journal.path)
-        self._journal_failed.set()
+        self._books.note_failure()
         # Before anything else that waits to be fed: the core must know first.
         self._inbox.appendleft(ev.JournalFailed(records))
 
@@ -207,6 +219,10 @@ class Daemon:
         elif isinstance(record, ev.Granted):
             # At once for a new tree; for all that are out, with each sample.
             self.sensors.is_close |= record.lease.claim.bound is Bound.TREE
+            self.sensors.wanted_every_s = self.measuring.pass_every_s
+            self._sampling.hurry()
+        elif self.measuring.has_lost(record):
+            self.sensors.wanted_every_s = 0  # whether the kernel ended it is seen soon or never
             self._sampling.hurry()
         self.survey.note(record)
         if self._history is not None:
@@ -234,6 +250,7 @@ class Daemon:
         return {
             **status_map(self.core, now),
             **hand_map(self.core, now, viewer),
+            "shed": shed_map(self.core, now),
             "level_since_s": round(now - self.level_since, 3),
             "uptime_s": round(now - self.started_at, 3),
             "degraded": self._degraded(viewer),
@@ -246,13 +263,14 @@ class Daemon:
             **counts_map(self.counts, self.core, now),
             "uptime_s": round(now - self.started_at, 3),
             "connections": len(self.lines),
-            "journal_bytes": self._journal.size_bytes,
+            "journal_bytes": self._books.size_bytes,
         }
 
     def _degraded(self, viewer: Viewer) -> list[str]:
         sample = self.core.governor.sample
         found = [] if sample is None else list(sample.failed)
         found += self._sampling.problems() + self._following.problems()
+        found += self.measuring.problems()
         if viewer.sees_all:  # these name folders and processes
             found += self.workspaces.problems()
             found += self.stopped.problems(self.core, self.clock(), self.config.stopped_s)
@@ -260,12 +278,9 @@ class Daemon:
             found += self._history.problems()
         if (problem := shortage(self.config.connections_max)) is not None:
             found.append(problem)
-        if not self.config.throttle.is_on:
-            found.append(THROTTLING_DISABLED)
-        if self._bad_config is not None:
-            found.append(f"the new configuration was refused: {self._bad_config}")
+        found += self._in_force.problems()
         if not self.core.journal_works:
-            found.append(f"the journal {self._journal.path} can't be written: no lease is granted")
+            found.append(f"{self._books.problem()}: no lease is granted")
         return found
 
     def reload(self) -> None:
@@ -274,24 +289,11 @@ class Daemon:
         Raises:
             BadConfiguration: it is wrong; the old one stays in force, and `status` says so.
         """
-        try:
-            config = self._load_config()
-        except BadConfiguration as problem:
-            self._bad_config = str(problem)
-            log.error("the new configuration was refused: %s", problem)
-            raise
-        self._bad_config = None
-        self.config = config
+        config = self._in_force.read_anew()
         make_room(config.connections_max)
         self.core.limits = self.watchers.limits = config.core_limits
         self.feed(ev.Configured(config.throttle, config.pools, config.ageing))
         self._sampling.hurry()
-        log.info("the configuration was read anew")
-        self._say_if_disabled()
-
-    def _say_if_disabled(self) -> None:
-        if not self.config.throttle.is_on:
-            log.warning("%s", THROTTLING_DISABLED)
 
     # --- lines and holders ----------------------------------------------------------------------
 
@@ -318,22 +320,27 @@ class Daemon:
         """Takes over from an earlier daemon, says so, then keeps time until cancelled."""
         make_room(self.config.connections_max)
         async with trio.open_nursery() as nursery:
+            self.shedder.begin()
             self._vigil.begin(nursery)
             self._following.begin(nursery, self.core, self.feed)
-            if self._history is not None:
-                await nursery.start(self._history.run)
+            self.measuring.begin(nursery, self.core, self.feed)
             self.feed(ev.Restarted(tuple(records), living))
-            self._is_taking_over = False
-            if not self._rewrite_journal():
+            self._books.is_taking_over = False
+            if not self._books.rewrite():
                 self._fail_journal(())
                 self.feed(ev.TimePassed())
+            if self._history is not None:  # it tells of runs, which come after what goes on now
+                unstalled_pct = self.config.throttle.patience.cpu_unstalled_pct
+                await nursery.start(self._history.run, self.feed, unstalled_pct)
             task_status.started()
+            nursery.start_soon(self.shedder.run)
             nursery.start_soon(self._keep_time)
-            nursery.start_soon(self._keep_journal)
-            nursery.start_soon(self._tell_places)
+            nursery.start_soon(self._books.keep, lambda: self.feed(ev.JournalWorks()))
+            nursery.start_soon(self._places.keep_telling, self.core.ledger, self.lines, self.clock)
             nursery.start_soon(self._sampling.run)
             nursery.start_soon(self.workspaces.run)
             nursery.start_soon(self.survey.run)
+            nursery.start_soon(self.tasks.run)
 
     async def _keep_time(self) -> None:
         """Feeds `TimePassed` when the core's one deadline has come, and not before."""
@@ -346,32 +353,6 @@ class Daemon:
             if self.clock() >= due_at:
                 self.feed(ev.TimePassed())
 
-    def _rewrite_journal(self) -> bool:
-        try:
-            self._journal.rewrite(self.core.snapshot())
-        except OSError as problem:
-            log.warning("the journal can't be written anew: %s", problem)
-            return False
-        return True
-
-    async def _keep_journal(self) -> None:
-        """After a failure, tries to write the whole state anew until that works."""
-        while True:
-            await self._journal_failed.wait()
-            while not self._rewrite_journal():  # noqa: ASYNC110 -- a disk tells nobody
-                await trio.sleep(JOURNAL_RETRY_S)
-            self._journal_failed = trio.Event()
-            log.info("the journal can be written again")
-            self.feed(ev.JournalWorks())
-
-    async def _tell_places(self) -> None:
-        while True:
-            await self._places_changed.wait()
-            self._places_changed = trio.Event()
-            self._places.report(self.core.pools.values(), self.lines, self.clock())
-            waiting = self.core.ledger.waiting
-            await trio.sleep(max(PLACES_INTERVAL_S, waiting / WAITERS_TOLD_PER_S))
-
     def _note_metrics(self, sample: Sample) -> None:
         taken_at = time.time() - (self.clock() - sample.at)
         self.workspaces.note(metrics_map(sample, self.core.level, taken_at))
@@ -380,10 +361,12 @@ class Daemon:
         """A sample came: it goes to the core, to those who watch, and on record."""
         now = self.clock()
         self.counts.samples += 1
-        self.feed(ev.Sampled(sample))
+        self.feed(ev.Sampled(sample, local_hours_now()))
         self.stopped.note(self.sensors.looks[0], self.core.ledger.holders())
         self._following.note(self.sensors.looks[0])
         self.sensors.is_close = self._following.has_trees
+        self.measuring.note(self.sensors.looks[0])
+        self.sensors.wanted_every_s = self.measuring.pass_every_s
         if self.watchers:
             self.watchers.publish("sample", {"event": "sample", **sample_map(sample, now)})
         self._note_metrics(sample)

@@ -22,6 +22,7 @@ from admission.service import requests as rq
 from admission.service.daemon import Daemon
 from admission.service.explaining import explain_map
 from admission.service.holders import ancestors, identify, numbers_below, owner_uid
+from admission.service.tasks import Wish
 from admission.service.telling import Line
 from admission.service.views import Wanted, leases_map, level_event, level_map
 
@@ -55,8 +56,12 @@ def dispatch(daemon: Daemon, line: Line, body: bytes) -> None:
             answer = partial(_tell_workspace, line, message_id)
             daemon.workspaces.wish(request.path, answer, forget=request.forget)
         elif isinstance(request, rq.OrphansRequest):
-            tell = partial(_tell_orphans, line, message_id)
+            tell = partial(_tell_found, line, message_id)
             daemon.survey.wish(tuple(request.pids), line.peer.uid, tell)
+        elif isinstance(request, rq.TasksRequest):
+            tell = partial(_tell_found, line, message_id)
+            viewer = daemon.access.viewer(line.peer)
+            daemon.tasks.wish(Wish(viewer, request.task, request.since_s, tell))
         else:
             line.send({"id": message_id, "ok": True, **_look(daemon, line, message_id, request)})
     except AdmissionError as error:
@@ -72,7 +77,7 @@ def _tell_workspace(line: Line, message_id: int, error: AdmissionError | None) -
     line.send({"id": message_id, "ok": True} if error is None else _refusal(message_id, error))
 
 
-def _tell_orphans(line: Line, message_id: int, found: Frame | AdmissionError) -> None:
+def _tell_found(line: Line, message_id: int, found: Frame | AdmissionError) -> None:
     if isinstance(found, AdmissionError):
         line.send(_refusal(message_id, found))
     else:
@@ -145,8 +150,8 @@ def _by_hand(line: Line, caller: Caller, request: rq.Request) -> by_hand.ByHand 
             return by_hand.Pause(caller, pool, for_s)
         case rq.UnpauseRequest(pool=pool):
             return by_hand.Unpause(caller, pool)
-        case rq.MoveRequest(ticket=ticket):
-            return by_hand.Move(caller, ticket)
+        case rq.MoveRequest(ticket=ticket, to=end):
+            return by_hand.Move(caller, ticket, is_back=end == "back")
         case _:
             return None
 
@@ -169,6 +174,8 @@ def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acqui
         )
     if request.end_after_max and request.max_hold_s is None:
         raise BadRequest('acquire: "end_after_max" needs "max_hold_s", after which it is to end')
+    if request.park_signal and not request.parkable:
+        raise BadRequest('acquire: "park_signal" needs "parkable", without which nobody asks')
     claim = Claim(
         holder=holder,
         pool=request.pool,
@@ -183,10 +190,24 @@ def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acqui
         uid=uid,
         max_hold_s=request.max_hold_s,
         end_after_max=request.end_after_max,
+        parkable=request.parkable,
+        park_signal=request.park_signal,
+        interactive=request.interactive,
+        agent=request.agent,
+        workspace=request.workspace,
     )
     is_new = request.nested == "new"
     above = _enclosing(line, claim.holder, request)
-    return ev.Acquire(caller, claim, request.wait_s, request.parent, above, is_new, request.by_s)
+    return ev.Acquire(
+        caller,
+        claim,
+        request.wait_s,
+        request.parent,
+        above,
+        is_new,
+        request.by_s,
+        request.resumes,
+    )
 
 
 def _enclosing(line: Line, holder: Holder, request: rq.AcquireRequest) -> tuple[Holder, ...]:
@@ -239,7 +260,7 @@ def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> F
             wanted = Wanted(pool, task, pid, (lease, place), viewer)
             now = daemon.clock()
             stopped_s = partial(daemon.stopped.for_s, now=now)
-            return leases_map(daemon.core, now, wanted, stopped_s)
+            return leases_map(daemon.core, now, wanted, stopped_s, daemon.measuring.memory_bytes)
         case rq.WatchRequest(topics=topics):
             first = level_event(daemon.core.level, daemon.core.governor.reasons)
             daemon.watchers.add(line, message_id, topics, first)

@@ -1,12 +1,14 @@
 """Asks the holder of a lease to end, where that was asked for when the lease was.
 
-SIGTERM, and nothing harder: the lease ends when the holder does.
+One signal, and nothing harder: the lease ends when the holder does.
 """
 
 import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from admission.core.leases import UNSEEN, Holder, Lease
 from admission.service.holders import identify, owner_uid
@@ -16,17 +18,30 @@ log = logging.getLogger(__name__)
 
 def end_gently(lease: Lease) -> None:
     """Asks each process that this lease depends on, and logs what came of it."""
+    _ask_each(lease, _ask, "as it has held it for too long")
+
+
+def ask_to_end(lease: Lease, name: str, why: str) -> None:
+    """Likewise, by the signal of this name; `why` is for the log."""
+    _ask_each(lease, partial(_send, signal.Signals[f"SIG{name}"]), why)
+
+
+def _ask_each(lease: Lease, ask: Callable[[Holder, int], str | None], why: str) -> None:
     for holder in lease.holders:
-        what, problem = f"lease {lease.id}: process {holder.pid}", _ask(holder, lease.claim.uid)
+        what, problem = f"lease {lease.id}: process {holder.pid}", ask(holder, lease.claim.uid)
         if problem is None:
-            why = "was asked to end, as it has held it for too long"
+            outcome = f"was asked to end, {why}"
         else:
-            why = f"is not asked to end: {problem}"
-        log.warning("%s %s", what, why, extra={"lease": lease.id})
+            outcome = f"is not asked to end: {problem}"
+        log.warning("%s %s", what, outcome, extra={"lease": lease.id})
 
 
 def _ask(holder: Holder, uid: int) -> str | None:
-    """SIGTERM to this very process, if it is this user's. Why not, in words; None where it was."""
+    return _send(signal.SIGTERM, holder, uid)
+
+
+def _send(number: signal.Signals, holder: Holder, uid: int) -> str | None:
+    """A signal to this very process, if it is this user's. Why not, in words; None where it was."""
     if holder == UNSEEN:
         return "it can't be seen from here"
     if holder.pid == os.getpid():
@@ -34,13 +49,13 @@ def _ask(holder: Holder, uid: int) -> str | None:
     try:
         if sys.platform != "linux":
             if (problem := _check(holder, uid)) is None:
-                os.kill(holder.pid, signal.SIGTERM)
+                os.kill(holder.pid, number)
             return problem
         pidfd = os.pidfd_open(holder.pid)
         try:
             # Opened by number: only now that it is open can be told whose it is.
             if (problem := _check(holder, uid)) is None:
-                signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+                signal.pidfd_send_signal(pidfd, number)
             return problem
         finally:
             os.close(pidfd)

@@ -2,8 +2,11 @@
 
 from admission.core.admission import Admission
 from admission.core.explanation import Source, sources, to_fall
+from admission.core.outlook import Outlook, outlooks
+from admission.core.places import places_of
 from admission.protocol import Frame
 from admission.service.access import OPERATOR, Viewer
+from admission.service.queue_views import shed_map
 from admission.service.sensors.belonging import Consumer, top
 from admission.service.sensors.processes import Look
 from admission.service.views import level_map, sample_map, waiting_map
@@ -28,18 +31,20 @@ def explain_map(
         viewer: who asks.
     """
     governor = core.governor
-    places = [place for pool in core.pools.values() for place in pool.places(now)]
+    places = [place for pool in core.pools.values() for place in places_of(pool, now)]
     return {
         **level_map(core.level),
         "reasons": list(governor.reasons),
         "sources": [source_map(source) for source in sources(governor, now)],
         "to_fall": to_fall(governor, now),
+        "forecasts": [forecast_map(one) for one in outlooks(governor.forecasts)],
         "sample": None if governor.sample is None else sample_map(governor.sample, now),
         "waiting": [
             viewer.row(place.waiter.claim, waiting_map(place, now))
             for place in places[:WAITERS_SHOWN]
         ],
         "more_waiting": max(0, len(places) - WAITERS_SHOWN),
+        "shed": shed_map(core, now),
         **heaviest_map(core, looks, viewer),
     }
 
@@ -50,9 +55,39 @@ def source_map(source: Source) -> Frame:
         "level": source.level,
         "reason": source.reason,
         "for_s": round(source.for_s, 1),
-        "value_pct": None if source.value_pct is None else round(source.value_pct, 1),
+        "value_pct": _tenth(source.value_pct),
         "below_pct": list(source.below_pct),
     }
+
+
+def forecast_map(one: Outlook) -> Frame:
+    """One forecast. What became of its warnings is there only for a trend."""
+    row: Frame = {
+        "what": one.what,
+        "kind": one.kind,
+        "value_pct": _tenth(one.value_pct),
+        "low_pct": _tenth(one.low_pct),
+        "high_pct": _tenth(one.high_pct),
+        "ahead_s": one.ahead_s,
+        "on": one.is_on,
+        "why": one.why,
+        "mae": _tenth(one.mae),
+        "persistence_mae": _tenth(one.persistence_mae),
+    }
+    if (record := one.record) is None:
+        return row
+    return {
+        **row,
+        "hits": record.hits,
+        "false_alarms": record.false_alarms,
+        "misses": record.misses,
+        "reached": record.reached,
+        "lead_s": _tenth(record.lead_s),
+    }
+
+
+def _tenth(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
 
 
 def heaviest_map(core: Admission, looks: tuple[Look | None, Look | None], viewer: Viewer) -> Frame:

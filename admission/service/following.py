@@ -103,6 +103,13 @@ class Following:
             log.warning(said, number, why, extra={"lease": number})
         self._failing[number] = one_line(why, SAID_CHARS_MAX)
 
+    def known(self, lease: Lease) -> tuple[frozenset[Holder], frozenset[Holder], str | None]:
+        """Who was seen below this lease's holder, who holds beside it, and the cgroup that is its
+        own.
+        """
+        seen = self.trees.seen().get(lease.id, frozenset())
+        return seen, self._others(lease), self.trees.own_group(lease.id)
+
     def _others(self, lease: Lease) -> frozenset[Holder]:
         """The living holders of the pool's other leases. One that holds in another pool only, as
         a build step does, is no less its agent's.

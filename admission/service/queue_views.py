@@ -79,6 +79,26 @@ def alarm_map(alarm: Alarm) -> Frame:
     }
 
 
+def shed_map(core: Admission, now: float) -> Frame:
+    """What `status` and `explain` say of what is done against pressure that remains. `parked`: the
+    leases for which somebody may come back; `acts`: what was done last, the newest first.
+    """
+    ladder, frozen = core.ladder, sorted(core.ledger.frozen)
+    leases = [lease for pool in core.pools.values() for lease in pool.leases.values()]
+    acts = [
+        {"rung": act.rung, "lease": act.lease, "ago_s": round(now - act.at, 3), "why": act.reason}
+        for act in reversed(ladder.acts)
+    ]
+    return {
+        "policy": list(core.governor.throttle.shed.policy),
+        "advice": ladder.advice,
+        "frozen": frozen,
+        "parking": [lease.id for lease in leases if lease.is_parking],
+        "parked": list(core.ledger.parked),
+        "acts": acts,
+    }
+
+
 def hand_map(core: Admission, now: float, viewer: Viewer = OPERATOR) -> Frame:
     """What `status` says of reservations, pauses and alarms: of the latter as many as there is room
     for, the oldest first.

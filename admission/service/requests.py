@@ -15,7 +15,8 @@ Number = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Weight = Annotated[int, Meta(ge=1, lt=2**31)]
 RequestId = Annotated[bytes, Meta(min_length=REQUEST_BYTES, max_length=REQUEST_BYTES)]
 Rank = Literal["critical", "normal", "batch"]
-Topic = Literal["level", "lease", "queue", "sample", "alarms"]
+Topic = Literal["level", "lease", "queue", "sample", "alarms", "shed"]
+ParkSignal = Literal["", "TERM", "INT", "HUP", "USR1", "USR2"]
 
 MESSAGE_ID_MAX = 2**63 - 1
 MessageId = Annotated[int, Meta(ge=0, le=MESSAGE_ID_MAX)]
@@ -50,6 +51,12 @@ class AcquireRequest(Request):
     by_s: Seconds | None = None
     max_hold_s: SecondsAboveZero | None = None
     end_after_max: bool = False
+    parkable: bool = False
+    park_signal: ParkSignal = ""
+    interactive: bool = False
+    resumes: Number | None = None
+    agent: Label = ""
+    workspace: Label = ""
 
 
 class CancelRequest(Request):
@@ -103,7 +110,7 @@ class StatusRequest(Request):
 class WatchRequest(Request):
     op = "watch"
     topics: list[Topic] = field(
-        default_factory=lambda: ["level", "lease", "queue", "sample", "alarms"]
+        default_factory=lambda: ["level", "lease", "queue", "sample", "alarms", "shed"]
     )
 
 
@@ -153,6 +160,7 @@ class UnpauseRequest(Request):
 class MoveRequest(Request):
     op = "move"
     ticket: Number
+    to: Literal["front", "back"] = "front"
 
 
 class ExplainRequest(Request):
@@ -174,6 +182,14 @@ class OrphansRequest(Request):
 
     op = "orphans"
     pids: Annotated[list[int], Meta(max_length=256)] = field(default_factory=list)
+
+
+class TasksRequest(Request):
+    """`task`: only this one; `since_s`: how far back."""
+
+    op = "tasks"
+    task: Label | None = None
+    since_s: SecondsAboveZero | None = None
 
 
 class ReloadRequest(Request):

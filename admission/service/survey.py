@@ -6,28 +6,23 @@ hold its reader up; and all who ask meanwhile get the answer of one look.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
-
-import trio
 
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.protocol import AdmissionError, Frame, Unavailable, usual_socket_path
+from admission.service.desk import ANSWER_S, Answer, Desk
 from admission.service.evidence import Probe, age_s, now_ticks
 from admission.service.holders import describe
 from admission.service.orphans import Endings, Known, Orphan, find, leased_among, why_none
 from admission.service.queue_views import Room
 from admission.service.sensors.processes import Processes
-from admission.service.sensors.source import one_line
+from admission.service.sensors.source import SAID_CHARS_MAX, one_line
 from admission.service.trees import Trees
 from admission.service.views import ROWS_BYTES_MAX
 
-ANSWER_S = 5.0
 WISHES_MAX = 256
-SAID_CHARS_MAX = 200
-
-# Told of the answer, or of why there is none.
-Answer = Callable[[Frame | AdmissionError], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +59,13 @@ class Survey:
         self._trees = trees or Trees()
         self._probe = probe or Probe()
         self._endings = Endings()
-        self._wishes: list[Wish] = []
-        self._asked = trio.Event()
-        # A look that hangs keeps this until it ends: there is never a second thread.
-        self._limiter = trio.CapacityLimiter(1)
+        late = f"the processes could not be read within {ANSWER_S:g} s; try again later"
+        self._desk = Desk[Wish](
+            lambda wishes: partial(self._answers, wishes, self._known()),
+            WISHES_MAX,
+            "orphans",
+            Unavailable(late, "too_many_connections"),
+        )
 
     def note(self, record: ev.Record) -> None:
         """What was written down: grants and ends are remembered."""
@@ -76,32 +74,11 @@ class Survey:
 
     def wish(self, pids: tuple[int, ...], uid: int, answer: Answer) -> None:
         """Asks for orphans, which are told later."""
-        if len(self._wishes) >= WISHES_MAX:
-            message = f"{WISHES_MAX} ask for orphans already; try again in a moment"
-            answer(Unavailable(message, "too_many_connections"))
-            return
-        self._wishes.append(Wish(pids, uid, answer))
-        self._asked.set()
+        self._desk.wish(Wish(pids, uid, answer))
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            await self._asked.wait()
-            self._asked = trio.Event()
-            wishes, self._wishes = self._wishes, []
-            answers: list[Frame | AdmissionError] = [
-                Unavailable(
-                    f"the processes could not be read within {ANSWER_S:g} s; try again later",
-                    "too_many_connections",
-                )
-            ] * len(wishes)
-            known = self._known()
-            with trio.move_on_after(ANSWER_S):
-                answers = await trio.to_thread.run_sync(
-                    self._answers, wishes, known, abandon_on_cancel=True, limiter=self._limiter
-                )
-            for wish, answer in zip(wishes, answers, strict=True):
-                wish.answer(answer)
+        await self._desk.run()
 
     def _known(self) -> Known:
         ledger = self._core.ledger

@@ -1,12 +1,16 @@
 """What clients are told unasked: their places in the queue, and the news that watchers follow."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+import trio
+
 from admission.core.leases import Caller, Claim
+from admission.core.ledger import Ledger
 from admission.core.limits import Limits
-from admission.core.pool import Place, Pool
+from admission.core.places import Place, places_of
+from admission.core.pool import Pool
 from admission.protocol import Frame, NoSlot
 from admission.service.access import Access
 from admission.service.peers import Peer
@@ -14,6 +18,9 @@ from admission.service.views import place_map
 
 # A watcher with more than this unread is told `lagged` instead; requests have their own limit.
 WATCHER_BACKLOG_BYTES_MAX = 64 * 1024
+PLACES_INTERVAL_S = 0.5
+# Telling 10,000 waiters their places takes a while; they hear of it less often.
+WAITERS_TOLD_PER_S = 2_000
 # One can watch every topic, so more than a few are a mistake or a flood.
 WATCHES_PER_CONNECTION_MAX = 64
 # Each piece of news is sent to each of them before anything else is done.
@@ -112,16 +119,28 @@ def _tell(watcher: Watcher, event: Frame) -> None:
 class Places:
     """Tells each waiter where it stands, when that has changed since it was last told.
 
-    A waiter that came back on a new connection has been told nothing there yet.
+    A waiter that came back on a new connection has been told nothing there yet. Whoever changes
+    something about them says so by `changed`.
     """
 
     def __init__(self) -> None:
+        self.changed = trio.Event()
         self._told: dict[int, tuple[Caller | None, int, str]] = {}
+
+    async def keep_telling(
+        self, ledger: Ledger, lines: dict[int, Line], clock: Callable[[], float]
+    ) -> None:
+        """As long as there are any, and not too often."""
+        while True:
+            await self.changed.wait()
+            self.changed = trio.Event()
+            self.report(ledger.pools.values(), lines, clock())
+            await trio.sleep(max(PLACES_INTERVAL_S, ledger.waiting / WAITERS_TOLD_PER_S))
 
     def report(self, pools: Iterable[Pool], lines: dict[int, Line], now: float) -> None:
         told: dict[int, tuple[Caller | None, int, str]] = {}
         for pool in pools:
-            for place in pool.places(now):
+            for place in places_of(pool, now):
                 ticket, caller = place.waiter.ticket, place.waiter.caller
                 told[ticket] = news = (caller, place.position, place.reason)
                 if self._told.get(ticket) != news:

@@ -26,7 +26,9 @@ Seen = Mapping[int, frozenset[Holder]]
 
 
 class Trees:
-    """See the module. For one thread at a time, but for `former` and `seen`, which any may ask."""
+    """See the module. For one thread at a time, but for what is asked of it: `former`, `seen`,
+    `own_group` and `groups`.
+    """
 
     def __init__(self, socket: Path | None = None, traces: Traces | None = None) -> None:
         """`socket`: where the daemon listens, so that another daemon's mark is told from its own.
@@ -71,6 +73,14 @@ class Trees:
     def seen(self) -> Seen:
         """What lived when last noted below each lease that was out then, by the lease's number."""
         return self._seen
+
+    def own_group(self, number: int) -> str | None:
+        """The cgroup of this lease's holder, where there is nobody in it but its tree."""
+        return self._groups.get(number)
+
+    def groups(self) -> Mapping[int, str]:
+        """The folder of the cgroup that is a lease's own, by its number, as when last noted."""
+        return self._groups
 
     def _below(self, processes: Processes, leases: list[Lease]) -> dict[int, frozenset[Holder]]:
         """What belongs to each of these leases: seen before, or the nearest holder's above it."""

@@ -6,11 +6,13 @@ from itertools import takewhile
 from math import floor
 
 from admission.core import events as ev
+from admission.core import shedding
 from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Claim, Holder, Lease, Waiter
 from admission.core.levels import Level
-from admission.core.pool import Place
+from admission.core.outlook import line
+from admission.core.places import Place, places_of
 from admission.core.sample import Sample
 from admission.protocol import FRAME_BYTES_MAX, Frame
 from admission.service.access import OPERATOR, Viewer
@@ -143,23 +145,29 @@ def leases_map(
     now: float,
     wanted: Wanted,
     stopped_s: Callable[[Holder], float | None] = lambda _: None,
+    memory_bytes: Callable[[int], int | None] = lambda _: None,
 ) -> Frame:
     """Who holds what, and who waits. The filters leave out, they don't renumber positions.
 
     As much as one answer takes; where there is more, `more` is the `after` to ask again with.
-    `stopped_s`: for how long a holder has been stopped.
+    `stopped_s`: for how long a holder has been stopped; `memory_bytes`: what a lease's tree takes.
     """
     last_lease, skip = wanted.after
     held = [lease for pool in core.pools.values() for lease in pool.leases.values()]
     held = [lease for lease in held if lease.id > last_lease and wanted.includes(lease)]
-    places = [place for pool in core.pools.values() for place in pool.places(now)]
+    places = [place for pool in core.pools.values() for place in places_of(pool, now)]
     places = [place for place in places if wanted.includes(place.waiter)][skip:]
     held.sort(key=lambda lease: lease.id)
     room = Room(ROWS_BYTES_MAX)
     row = wanted.viewer.row
-    held_rows = (row(lease.claim, held_map(lease, now, stopped_s)) for lease in held)
+    held_rows = (
+        row(lease.claim, held_map(lease, now, stopped_s) | {"memory_bytes": memory_bytes(lease.id)})
+        for lease in held
+    )
     leases = list(takewhile(room.takes, held_rows))
-    waiting_rows = (row(place.waiter.claim, waiting_map(place, now)) for place in places)
+    waiting_rows = (
+        row(place.waiter.claim, waiting_map(place, now, _climbed(core, place))) for place in places
+    )
     waiting = list(takewhile(room.takes, waiting_rows))
     answer: Frame = {"leases": leases, "waiting": waiting}
     if len(leases) < len(held) or len(waiting) < len(places):
@@ -180,6 +188,8 @@ def held_map(
         "from": "" if lease.is_left else describe(lease.claim.holder.pid),
         "stopped_s": None if for_s is None else round(for_s, 3),
         "max_hold_s": lease.claim.max_hold_s,
+        "agent": lease.claim.agent,
+        "workspace": lease.claim.workspace,
     }
     return {**row, "left": pids_of(lease.tree)} if lease.is_left else row
 
@@ -189,9 +199,20 @@ def pids_of(holders: tuple[Holder, ...]) -> list[int]:
     return [one.pid for one in holders[:LEFT_SHOWN_MAX]]
 
 
-def waiting_map(place: Place, now: float) -> Frame:
-    waited_s = round(now - place.waiter.queued_at, 3)
-    return {**place_map(place), **claim_map(place.waiter), "waiting_s": waited_s}
+def waiting_map(place: Place, now: float, climbed: int = 0) -> Frame:
+    """`moved`: to where in its class a hand has moved it; `climbed`: by age, so many classes."""
+    waiter = place.waiter
+    return {
+        **place_map(place),
+        **claim_map(waiter),
+        "waiting_s": round(now - waiter.queued_at, 3),
+        "moved": ("back", "", "front")[(waiter.ahead > 0) - (waiter.ahead < 0) + 1],
+        "climbed": climbed,
+    }
+
+
+def _climbed(core: Admission, place: Place) -> int:
+    return core.pools[place.waiter.claim.pool].order.climbed(place.waiter)
 
 
 def status_map(core: Admission, now: float) -> Frame:
@@ -208,6 +229,7 @@ def status_map(core: Admission, now: float) -> Frame:
         "overcommitted": {name: pool.overcommitted for name, pool in pools.items()},
         "sample": None if governor.sample is None else sample_map(governor.sample, now),
         "reasons": list(governor.reasons),
+        "forecast": line(governor.forecasts),
         "granted": ledger.granted,
         "ended": ledger.ended,
         "held": ledger.held,
@@ -252,8 +274,10 @@ def record_map(record: ev.Record, level: Level, now: float) -> tuple[str, Frame]
             return "queue", {"event": "left", "ticket": ticket, "why": why}
         case ev.LevelChanged(reasons=reasons):
             return "level", level_event(level, reasons)
-        case ev.Numbered() | ev.Ended():
+        case ev.Numbered() | ev.Ended() | shedding.Parked():
             return None
+        case shedding.Frozen() | shedding.Thawed() | shedding.Parking():
+            return "shed", {"event": type(record).__name__.lower(), "lease": record.lease}
         case _:
             return "queue", news_of_hand(record, now)
 

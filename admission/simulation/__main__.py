@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import replace
 
+from admission.core.foresight import OFF, Foresight
 from admission.core.governor import Throttle
 from admission.core.growth import Growth
 from admission.simulation.day import SHAPES
@@ -15,11 +16,15 @@ from admission.simulation.trial import AGENTS_MAX, OTHERS, Contender, Trial, com
 TABLE = Throttle()
 # The CPU leg as a plain reading of the table has it: every instant, and all of it.
 PLAIN_CPU = replace(TABLE.patience, cpu_smoothing_s=0.001, cpu_unstalled_pct=100.0)
+# Trends that act without having proven anything.
+UNPROVEN = Foresight(warnings_min=0, right_min=0.0)
 OURS = (
     ours("table", TABLE),
     ours("table, every 2 s", TABLE, sample_s=2),
     ours("table, without the budget", replace(TABLE, budget=replace(TABLE.budget, is_on=False))),
     ours("table, CPU as it reads", replace(TABLE, patience=PLAIN_CPU)),
+    ours("table, no forecast", replace(TABLE, foresight=OFF)),
+    ours("table, unproven forecast", replace(TABLE, foresight=UNPROVEN)),
     ours("table, yielding", TABLE, yields=True),
     ours("budget, at most 5", Throttle(policy="budget")),
     ours("budget, at most 5, yielding", Throttle(policy="budget"), yields=True),

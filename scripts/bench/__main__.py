@@ -7,6 +7,7 @@ handover from a release to the next of a hundred waiters, against a round trip t
 run      `admission run -- true` with a warm daemon, and a hook that needs no lease, against
          `python -c pass`, flock, sem, tsp and etcdctl lock
 idle     what a daemon takes while nobody asks it anything, and what is left of `admission run`
+trees    what it takes to measure five leases with twenty processes each
 memory   of a daemon at rest, against its imports; of a connection, and of a waiter
 reap     from the SIGKILL of a holder to the next waiter's grant, against a bare kill and wait
 sample   what one look at a machine with 500 processes takes
@@ -47,9 +48,10 @@ from scripts.bench.restart import bench_restart
 from scripts.bench.run import bench_run
 from scripts.bench.sample import bench_sample
 from scripts.bench.stage import Broken, Stage, catch_signals, progress, staged
+from scripts.bench.trees import bench_trees
 
 NAMES = (
-    *("pairs", "loop", "handover", "run", "idle", "memory"),
+    *("pairs", "loop", "handover", "run", "idle", "trees", "memory"),
     *("reap", "sample", "decision", "beside", "restart"),
 )
 
@@ -80,6 +82,7 @@ def main() -> int:
         "handover": lambda stage: bench_handover(stage, rounds),
         "run": lambda stage: bench_run(stage, rounds),
         "idle": lambda stage: bench_idle(stage, options.idle_s),
+        "trees": lambda stage: bench_trees(stage, options.idle_s),
         "memory": lambda stage: bench_memory(stage, rounds),
         "reap": lambda stage: bench_reap(stage, rounds),
         "sample": lambda _: bench_sample(rounds),

@@ -55,6 +55,9 @@ class Scene:
             pool="agents" if roll() < 0.75 else "operations",
             weight=2 if roll() < 0.15 else 1,
             rank="normal" if roll() < 0.75 else self.dice.choice(["critical", "batch"]),
+            group="" if roll() < 0.5 else self.dice.choice(["red", "blue"]),
+            # An alarm, and nobody is asked to end.
+            max_hold_s=0.1 if roll() < 0.1 else None,
             bound=bound,
         )
 
@@ -125,11 +128,29 @@ def run_a_command(scene: Scene) -> None:
     if scene.dice.random() < 0.2:
         os.setsid()
     words = ["run", "--pool", asker.pool, "--weight", str(asker.weight), "--class", asker.rank]
+    words += ["--group", asker.group] if asker.group else []
     words += ["--", sys.executable, "-S", "-E", "-c", RECORDER, str(scene.book.path)]
     words += [asker.name, repr(now_s()), f"{scene.hold_s():.3f}"]
     log = os.open(scene.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 2)
     os.execve(CLI[0], [*CLI, *words], scene.env)
+
+
+def work_until_told(scene: Scene) -> None:
+    """Ends when it is asked to, as it holds for too long; else it never would."""
+    asker = scene.asker()
+    asker.max_hold_s, asker.end_after_max = scene.dice.uniform(0.05, 0.4), True
+    is_told: list[int] = []
+
+    def hear(number: int, _: object) -> None:
+        is_told.append(number)
+        asker.note("told to end")
+
+    signal.signal(signal.SIGTERM, hear)
+    if asker.acquire():
+        while not is_told:
+            time.sleep(0.02)
+        asker.release()
 
 
 def repeat_oneself(scene: Scene) -> None:
@@ -172,6 +193,15 @@ def be_impatient(scene: Scene) -> None:
         asker.note("ending", how="exit")
 
 
+def be_on_time(scene: Scene) -> None:
+    """Must have started soon, or need not at all; where the daemon knows that, it says so."""
+    asker = scene.asker()
+    asker.by_s = scene.dice.choice([0.05, 0.3, 1.0])
+    if asker.acquire():
+        asker.hold(scene.hold_s() / 2)
+        asker.note("ending", how="exit")
+
+
 def hang_up_waiting(scene: Scene) -> None:
     """Hangs up, and comes back to its place."""
     asker = scene.asker()
@@ -185,7 +215,7 @@ def hang_up_waiting(scene: Scene) -> None:
     if scene.dice.random() < 0.6:
         again = scene.asker(number=2)
         again.request, again.free_from, again.pool = asker.request, asked_at, asker.pool
-        again.weight, again.rank = asker.weight, asker.rank
+        again.weight, again.rank, again.group = asker.weight, asker.rank, asker.group
         again.note_asked()
         again.note("dropped")
         if again.wait(Wait(again, None)):
@@ -294,10 +324,12 @@ ACTORS: dict[Actor, int] = {
     leave_a_child: 5,
     become_another: 5,
     run_a_command: 3,
+    work_until_told: 4,
     repeat_oneself: 5,
     take_many: 3,
     think_better_of_it: 5,
     be_impatient: 5,
+    be_on_time: 8,
     hang_up_waiting: 4,
     die_asking: 6,
     stop_in_a_frame: 2,

@@ -9,16 +9,21 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
+from scripts.torture import hands
 from scripts.torture.actors import ACTORS, Actor, Scene, run_a_command
-from scripts.torture.judge import Violation, judge
+from scripts.torture.judge import judge
+from scripts.torture.reading import Violation
 from scripts.torture.records import now_s
 from scripts.torture.rest import check_rest
 from scripts.torture.stage import RULES, Keeper, Stage
 from scripts.torture.wire import Confused, Gone, Line, request
 
 ROUND_MIN_S = 2.0
+# So many reserve, pause, put ahead and take out, beside the one that changes the level.
+HANDS = 2
 # In this part of each round nobody touches the daemon: it must not be a restart that heals.
 TAME_SHARE = 0.25
 CALM_S = 20.0
@@ -59,7 +64,7 @@ class Conductor:
         self._dice = Random(plan.seed)
         self._living: dict[int, tuple[int, Actor]] = {}
         self._due: list[Due] = []
-        self._hand = 0
+        self._hands: set[int] = set()
         self._last_who = 0
 
     def run(self) -> None:
@@ -97,7 +102,10 @@ class Conductor:
 
     def _storm(self, for_s: float) -> None:
         dice = Random(self._dice.random())
-        self._hand = self._stage.fork(lambda: steer(self._stage, dice))
+        self._hands.add(self._stage.fork(lambda: steer(self._stage, dice)))
+        for seed in [dice.random() for _ in range(HANDS)]:
+            meddle = partial(hands.meddle, self._stage, Random(seed))
+            self._hands.add(self._stage.fork(meddle))
         tame_at = now_s() + for_s * (1 - TAME_SHARE)
         ends_at = now_s() + for_s
         while (now := now_s()) < ends_at:
@@ -109,8 +117,9 @@ class Conductor:
     def _calm_down(self) -> None:
         """Nobody else comes, and all who are there find a slot and end."""
         self.keeper.is_wild = False
-        os.kill(self._hand, signal.SIGTERM)
-        while self._hand:
+        for hand in self._hands:
+            os.kill(hand, signal.SIGTERM)
+        while self._hands:
             self._tick()
         self._settle_at_level_0()
         overdue_at = now_s() + CALM_S
@@ -184,12 +193,17 @@ class Conductor:
                 return
             if pid == 0:
                 return
-            if pid == self._hand:
-                self._hand = 0
+            if pid in self._hands:
+                self._hands.remove(pid)
+                self._ended_hand(os.waitstatus_to_exitcode(status))
             elif pid in self._living:
                 self._ended(*self._living.pop(pid), os.waitstatus_to_exitcode(status))
             else:
                 self.keeper.ended(pid, status)
+
+    def _ended_hand(self, status: int) -> None:
+        if status:
+            self._stage.book.note("failed", what=f"a hand ended with {status}")
 
     def _ended(self, who: int, actor: Actor, status: int) -> None:
         if actor is run_a_command and status in UNLUCKY:

@@ -8,28 +8,29 @@ from collections.abc import Callable, Set
 from dataclasses import replace
 from itertools import dropwhile
 
+from admission.core import by_hand, filling, operating, queueing, restart
 from admission.core import events as ev
-from admission.core import queueing, restart
 from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Caller, Holder, Lease, Waiter
 from admission.core.ledger import Ledger
 from admission.core.pool import Pool
+from admission.service import ending
 from admission.service.journal import Journal
 
 
 def admit_one_more() -> None:
     """Now and then one more is let in than there is room for."""
-    honest = Pool.fitting
+    honest = filling.fitting
 
-    def fitting(self: Pool) -> Waiter | None:
-        found = honest(self)
-        front = self.front() if found is None and self.waiters else None
+    def fitting(pool: Pool, now: float) -> Waiter | None:
+        found = honest(pool, now)
+        front = pool.front() if found is None and pool.waiters else None
         if front is None or front.ticket % 10:
             return found
-        return front if self.in_use + front.claim.weight == self.capacity + 1 else None
+        return front if pool.in_use + front.claim.weight == pool.capacity + 1 else None
 
-    Pool.fitting = fitting  # type: ignore[method-assign]
+    filling.fitting = fitting
 
 
 def lose_a_slot() -> None:
@@ -132,6 +133,76 @@ def drop_connection_leases() -> None:
     restart._adopt_lease = adopt
 
 
+def give_away_what_is_kept() -> None:
+    """One in three has no regard for reservations."""
+    honest = Pool.kept_from
+
+    def kept(self: Pool, waiter: Waiter) -> int:
+        return 0 if waiter.ticket % 3 == 0 else honest(self, waiter)
+
+    Pool.kept_from = kept  # type: ignore[method-assign]
+
+
+def grant_while_paused() -> None:
+    """One in five has no regard for pauses."""
+    honest = Pool.suits
+
+    def suits(self: Pool, waiter: Waiter) -> bool:
+        if waiter.ticket % 5:
+            return honest(self, waiter)
+        paused_until, self.paused_until = self.paused_until, None
+        found = honest(self, waiter)
+        self.paused_until = paused_until
+        return found
+
+    Pool.suits = suits  # type: ignore[method-assign]
+
+
+def forget_what_hands_wished() -> None:
+    """Reservations and pauses do not outlive the daemon."""
+    honest = restart._replay_by_hand
+
+    def replay(record: by_hand.Record, ledger: Ledger, waiters: dict[int, Waiter]) -> None:
+        if not isinstance(record, by_hand.Reserved | by_hand.Paused):
+            honest(record, ledger, waiters)
+
+    restart._replay_by_hand = replay
+
+
+def put_nobody_ahead() -> None:
+    """It says that the waiter was moved, and leaves it where it is."""
+
+    def move(ledger: Ledger, event: by_hand.Move) -> None:
+        found = ledger.waiter(event.ticket) is not None
+        ledger.effects.append(ev.Done(event.caller, found=found))
+
+    operating._move = move
+
+
+def take_nobody_out() -> None:
+    """It says that the ticket was cancelled, and the waiter waits on."""
+    honest = Admission._cancel
+
+    def cancel(self: Admission, now: float, event: ev.Cancel) -> None:
+        if event.ticket is None:
+            honest(self, now, event)
+        else:
+            found = self.ledger.waiter(event.ticket) is not None
+            self.ledger.effects.append(ev.Done(event.caller, found=found))
+
+    Admission._cancel = cancel  # type: ignore[method-assign]
+
+
+def forget_deadlines() -> None:
+    """Who must start by a moment waits on when it has passed."""
+    queueing.shorter = lambda one_s, other_s: one_s
+
+
+def ask_nobody_to_end() -> None:
+    """Whoever holds for too long and wished to be told is not."""
+    ending._ask = lambda holder, uid: None
+
+
 PLANTS: dict[str, Callable[[], None]] = {
     "over-admission": admit_one_more,
     "lost-slot": lose_a_slot,
@@ -141,6 +212,13 @@ PLANTS: dict[str, Callable[[], None]] = {
     "twice": grant_twice,
     "fence": reuse_numbers,
     "lost-lease": drop_connection_leases,
+    "reservation": give_away_what_is_kept,
+    "pause": grant_while_paused,
+    "lost-wish": forget_what_hands_wished,
+    "move": put_nobody_ahead,
+    "cancel": take_nobody_out,
+    "deadline": forget_deadlines,
+    "end": ask_nobody_to_end,
 }
 
 

@@ -4,7 +4,8 @@ import statistics
 from collections import Counter
 
 from scripts.torture.conductor import Conductor, Plan
-from scripts.torture.judge import Violation, asks_of
+from scripts.torture.judge_of_hands import WISHES
+from scripts.torture.reading import Violation, asks_of
 from scripts.torture.records import Record
 
 EVIDENCE_SHOWN = 5
@@ -46,6 +47,8 @@ def _figures(records: list[Record]) -> dict[str, object]:
         "killed_while_holding_or_waiting": kinds["killing"],
         "refused": dict(Counter(str(one["code"]) for one in records if one["kind"] == "refused")),
         "level_changes": kinds["level"],
+        "by_hand": {kind: kinds[kind] for kind in WISHES},
+        "asked_to_end": kinds["told to end"],
         "probes": kinds["probe"],
         "unsure_of_a_grant_median_s": statistics.median(unsure_s) if unsure_s else None,
         "records": len(records),

@@ -20,14 +20,17 @@ from random import Random
 import psutil
 
 from scripts.torture.actors import CLI
-from scripts.torture.judge import Rules
+from scripts.torture.reading import Rules
 from scripts.torture.records import Book, now_s
 
-CAPACITY: dict[str, tuple[int, ...]] = {"agents": (5, 3, 2, 1), "operations": (3, 2, 1, 1)}
+CAPACITY: dict[str, tuple[int, ...]] = {"agents": (6, 4, 3, 2), "operations": (3, 2, 1, 1)}
 DELAY_MS = (0, 10, 20, 40)
 RULES = Rules(CAPACITY)
 # Bounds that nothing reaches: only a hand changes the level, whatever the machine is doing.
+# Nobody fills in, so that the judge need not know who may pass whom, and until when.
 CONFIG = """
+[queue]
+fill_in_s = 0
 [throttle]
 memory_stall_pct = 0
 [throttle.budget]

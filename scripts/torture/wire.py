@@ -112,6 +112,10 @@ class Asker:
     pool: str = "agents"
     weight: int = 1
     rank: str = "normal"
+    group: str = ""
+    by_s: float | None = None
+    max_hold_s: float | None = None
+    end_after_max: bool = False
     bound: str = "process"
     wait_s: float | None = None
     request: bytes = field(default_factory=lambda: os.urandom(16))
@@ -147,23 +151,34 @@ class Asker:
             pool=self.pool,
             weight=self.weight,
             rank=self.rank,
+            group=self.group,
             bound=self.bound,
+            by_s=self.by_s,
+            max_hold_s=self.max_hold_s,
+            end_after_max=self.end_after_max,
             request=self.request.hex(),
         )
 
-    def send(self, left_s: float | None) -> None:
+    def send(self, left_s: float | None, by_s: float | None = None) -> None:
+        """`left_s`, `by_s`: what is left of what it waits for, and until it must have started."""
         frame: Frame = {
             "id": self.number,
             "op": "acquire",
             "pool": self.pool,
             "weight": self.weight,
             "class": self.rank,
+            "group": self.group,
+            "end_after_max": self.end_after_max,
             "bound": self.bound,
             "request": self.request,
             "task": f"torture {self.name}",
         }
         if left_s is not None:
             frame["wait_s"] = max(0.0, left_s)
+        if by_s is not None:
+            frame["by_s"] = max(0.0, by_s)
+        if self.max_hold_s is not None:
+            frame["max_hold_s"] = self.max_hold_s
         self.connect().send(frame)
 
     def acquire(self, patience_s: float | None = None) -> bool:
@@ -289,6 +304,7 @@ class Wait:
         self._free_until = began if asker.free_from is None else asker.free_from
         self._give_up_at = None if patience_s is None else began + patience_s
         self._wait_until = None if asker.wait_s is None else began + asker.wait_s
+        self._start_until = None if asker.by_s is None else began + asker.by_s
         self._is_again = asker.free_from is not None
         self._away_since = 0.0
         self.is_over = False
@@ -301,7 +317,7 @@ class Wait:
         """
         asker = self._asker
         line = asker.connect()
-        asker.send(None if self._wait_until is None else self._wait_until - now_s())
+        asker.send(*(None if one is None else one - now_s() for one in self._ends()))
         # On a later connection the grant may have come before: until it says "queued".
         is_known_to_wait = not self._is_again
         try:
@@ -320,6 +336,9 @@ class Wait:
         self.is_over = True
         asker.note("refused", code="patience", free_until=self._free_until)
         return None
+
+    def _ends(self) -> tuple[float | None, float | None]:
+        return self._wait_until, self._start_until
 
     def _is_out_of_patience(self) -> bool:
         return self._give_up_at is not None and now_s() >= self._give_up_at

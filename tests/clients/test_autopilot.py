@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from admission.protocol import Frame
-from admission_client.autopilot import Autopilot, Outcome, _file_name
+from admission_client.autopilot import Autopilot, _file_name
 from admission_client.granted import Params
+from admission_client.runs import Outcome
 from admission_client.screen import Screen
 from admission_client.tasks import Task
 from admission_client.waiting import CLEAR_LINE

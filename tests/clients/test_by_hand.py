@@ -8,7 +8,7 @@ import pytest
 
 from admission.protocol import BadRequest, LeaseLost, NoSlot
 from admission_client import by_hand, lease, look
-from admission_client.by_hand import parse_when
+from admission_client.durations import parse_when
 from admission_client.granted import rows
 from admission_client.options import WrongUsage
 from tests.clients.daemons import Daemon

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from admission.protocol import Frame
-from admission_client import lease
+from admission_client import Client, lease
 from admission_client.granted import mapping, rows
 from tests.clients.commands import Caller, command
 from tests.clients.daemons import Daemon
@@ -160,12 +160,16 @@ with Client(sys.argv[1]) as client:
 
 
 def test_status_says_the_level_why_and_how_full_the_pools_are(daemon: Daemon, call: Caller) -> None:
+    with Client(daemon.path) as client:  # the first look may not be over yet
+        news = client.watch(["level", "sample"])
+        next(one for one in news if daemon.ask("status")["sample"] is not None)
     with lease("one", socket=daemon.path):
         shown = call("status").out.splitlines()
         assert re.fullmatch(r"level 0 \(normal\) for .*: .*", shown[0])
         assert shown[1] == 'set by hand until changed; "admission level auto" gives it back'
         assert re.fullmatch(r"memory \d+ %, CPU (\d+ %|unknown) \(.* ago\)", shown[2])
-        table = lines_of("\n".join(shown[4:]))
+        assert shown[3].startswith("forecast: memory")
+        table = lines_of("\n".join(shown[5:]))
         assert table[0] == ["POOL", "CAPACITY", "IN USE", "WAITING"]
         assert ["one", "1", "1", "0"] in table
         assert ["agents", "5", "0", "0"] in table

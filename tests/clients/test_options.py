@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from admission_client.durations import parse_duration
+from admission_client.durations import parse_duration, parse_when
 from admission_client.hold import ACQUIRE, RUN
 from admission_client.options import (
     CLASSES,
@@ -12,6 +12,7 @@ from admission_client.options import (
     JOBSERVER_STYLES,
     JSON,
     NESTED,
+    PARK_SIGNALS,
     SOCKET,
     Option,
     Options,
@@ -27,6 +28,7 @@ from admission_client.options import (
     parse_hold_of_another,
     parse_leases,
     parse_nested,
+    parse_park_signal,
     parse_style,
     take_no_words,
 )
@@ -47,7 +49,9 @@ RIGHT_VALUES = {
     parse_hold_of_another: st.sampled_from(["process", "tree"]),
     parse_descriptor: st.sampled_from(["0", "3"]),
     parse_nested: st.sampled_from(NESTED),
+    parse_park_signal: st.sampled_from(PARK_SIGNALS),
     parse_style: st.sampled_from(JOBSERVER_STYLES),
+    parse_when: st.sampled_from(["20m", "0"]),
     str: st.sampled_from(["", "agents", "a b", "naïve = 日本", "x=y"]),
 }
 ANY_VALUES = st.sampled_from(["", "0", "-1", "-", "--", "soon", "--json", "a b", "9" * 30])
@@ -137,7 +141,7 @@ def test_whatever_is_read_quickly_is_what_argparse_reads(command: str, data: st.
         (["-x"], "unrecognized arguments: -x"),
         (["--pool"], "argument --pool: expected one argument"),
         (["--pool", "--json"], "argument --pool: expected one argument"),
-        (["--w", "3"], "ambiguous option: --w could match --weight, --wait"),
+        (["--w", "3"], "ambiguous option: --w could match --weight, --workspace, --wait"),
         (["--no-wait=3"], "argument --no-wait: ignored explicit argument '3'"),
         (["--weight", "0"], 'argument --weight: "0" is no whole number from 1 up'),
         (["--weight=-1"], 'argument --weight: "-1" is no whole number from 1 up'),

@@ -69,6 +69,31 @@ def test_the_command_finds_its_lease_in_its_environment(daemon: Daemon) -> None:
 
 
 @pytest.mark.usefixtures("found")
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [
+        ([], ("sleep", "repository")),
+        (["--agent", "claude", "--workspace", "elsewhere"], ("claude", "elsewhere")),
+    ],
+)
+def test_a_lease_says_which_program_works_and_in_which_repository(
+    daemon: Daemon, tmp_path: Path, options: list[str], labels: tuple[str, str]
+) -> None:
+    (tmp_path / "repository" / ".git").mkdir(parents=True)
+    (folder := tmp_path / "repository" / "below").mkdir()
+    line = command("run", "--pool", "many", *options, "--", "sleep", "60")
+    with subprocess.Popen(line, cwd=folder) as process:
+        daemon.wait_until(lambda: mine(daemon, process.pid) != [])
+        (row,) = mine(daemon, process.pid)
+        process.kill()
+    assert (row["agent"], str(row["workspace"]).rpartition("/")[2]) == labels
+
+
+def mine(daemon: Daemon, pid: int) -> list[Frame]:
+    return rows(daemon.ask("leases", pid=pid), "leases")
+
+
+@pytest.mark.usefixtures("found")
 def test_the_process_is_the_holder_and_its_end_is_the_leases(daemon: Daemon) -> None:
     with subprocess.Popen(
         command("run", "--pool", "one", "--", "sh", "-c", "echo $$; read line; exit 5"),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from admission.protocol import LABEL_CHARS_MAX
-from admission_client.options import WrongUsage
+from admission_client.options import Options, WrongUsage
 from admission_client.tasks import Task, read_tasks
 
 
@@ -126,3 +126,31 @@ def test_any_lines_are_tasks_or_one_printable_sentence(lines: list[str]) -> None
         assert "\0" not in task.command
         assert task.command.encode()
         assert 1 <= len(task.name) <= LABEL_CHARS_MAX
+
+
+def test_a_task_has_bounds_of_its_own_or_those_of_all() -> None:
+    options = Options()
+    options.by_s, options.max_hold_s, options.end_after_max = 60.0, 5.0, True
+    lines = ['{"command": "a", "by": "10m", "max_hold": "2h"}', "b"]
+    own, other = (one.within(options) for one in read_tasks(lines, "here"))
+    assert own.limits(own.by_at - 600.0) == ["--by=600.000", "--max-hold=7200.000"]
+    assert other.limits(other.by_at) == ["--by=0.000", "--max-hold=5.000", "--end-after-max"]
+    for wrong in ('"by": 5', '"end_after_max": true', '"max_hold": "soon"', '"by": "24:00"'):
+        with pytest.raises(WrongUsage, match="here, line 1"):
+            read_tasks([f'{{"command": "a", {wrong}}}'], "here")
+
+
+@pytest.mark.parametrize(
+    ("command", "program"),
+    [
+        ("claude -p 'go on'", "claude"),
+        ("CI=1 /usr/bin/make test", "make"),
+        ("(cd a && make)", ""),
+        ("A=1", ""),
+    ],
+)
+def test_the_program_of_a_command_is_known_where_it_stands_first(
+    command: str, program: str
+) -> None:
+    (task,) = read_tasks([command], "list")
+    assert task.program == program

@@ -11,14 +11,19 @@ from dataclasses import replace
 from math import inf, sqrt
 
 from admission.core import events as ev
+from admission.core import shedding
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Holder, Lease, Reason, State, Waiter
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
 from admission.core.order import Ageing
+from tests.core import books_of_shedding
 from tests.core.books_of_alarms import Rung
 from tests.core.books_of_hand import Hand, moved
 from tests.core.turns import Turns
+
+# So many who ask for too much are passed by one that does not.
+PASSED_MAX = 32
 
 # Effects that must come in this order; those of two chains may come mixed.
 Chain = list[ev.Effect]
@@ -40,7 +45,7 @@ def depends_on(one: Lease | Waiter) -> set[Holder]:
 def survivors(records: tuple[ev.Record, ...]) -> tuple[list[Lease], list[Waiter]]:
     """What a journal says is out and who waits: of each, the last word counts."""
     ended = {one.lease for one in records if isinstance(one, ev.Ended)}
-    leases = {one.lease.id: one.lease for one in records if isinstance(one, ev.Granted)}
+    leases = books_of_shedding.marked(records)
     left = {one.ticket for one in records if isinstance(one, ev.Left | ev.Regained)}
     left |= {lease.ticket for lease in leases.values()}
     for record in records:
@@ -88,6 +93,10 @@ class Books:
         self.may_be_too_late = False
         self.hand = Hand()
         self.rung = Rung()
+        self.is_advised = False
+        # When a holder was last asked to end, and the leases that were parked, with their users.
+        self.parked_at = -inf
+        self.parked: list[tuple[int, int]] = []
 
     def all(self) -> Iterator[Lease | Waiter]:
         """The leases and then the waiters, the oldest first."""
@@ -191,7 +200,29 @@ class Books:
         line = self.line(now, waiter.claim.pool, waiter)
         if self.hand.reservations:
             line.sort(key=lambda one: not self.is_first(one))
-        return next(one for one in line if not self.is_passed_over(one)).ticket == waiter.ticket
+        line = [one for one in line if not self.is_passed_over(one)]
+        tickets = [one.ticket for one in line]
+        if waiter.ticket not in tickets:
+            return False
+        before = line[: tickets.index(waiter.ticket)]
+        return all(self._lets_pass(now, one, waiter) for one in before) and (
+            len(before) <= PASSED_MAX
+        )
+
+    def _lets_pass(self, now: float, large: Waiter, small: Waiter) -> bool:
+        """Whether this one, before the other in the line, may be passed: for a while, by one of
+        its class, as what it asks for is not there yet.
+        """
+        pool = large.claim.pool
+        if large.caller is None or self.is_first(large):
+            return False
+        if self.turns.rank(now, large) != self.turns.rank(now, small):
+            return False
+        kept = self.hand.kept_from(large.claim, self.leases.values())
+        if self.out(pool) + large.claim.weight <= self.capacity(pool) - kept:
+            return False
+        granted_at = max(now, self.ready_at(pool))
+        return granted_at < large.queued_at + self.turns.ageing.fill_in_s
 
     def may_be_granted(self, now: float, waiter: Waiter) -> bool:
         is_ready = now >= self.ready_at(waiter.claim.pool) or self.is_first(waiter)
@@ -207,7 +238,7 @@ class Books:
                 due.append(self.ready_at(waiter.claim.pool))
         if self.by_hand is not None:
             due.append(self.by_hand[1])
-        due += [self.hand.due_next(), self.rung.due_next(self)]
+        due += [self.hand.due_next(), self.rung.due_next(self), books_of_shedding.due_next(self)]
         return min(due, default=inf)
 
     def refuse_late(self, refused: ev.Refused) -> bool:
@@ -226,12 +257,16 @@ class Books:
     # --- ends -------------------------------------------------------------------------------------
 
     def end(self, lease: Lease, reason: Reason) -> Chain:
-        chain: Chain = []
+        chain: Chain = [shedding.Thaw(lease)] if lease.is_frozen else []
+        is_told = reason not in (Reason.RELEASED, Reason.CONNECTION_CLOSED)
+        if lease.is_parking and reason not in (Reason.REVOKED, Reason.TTL_PASSED):
+            reason = Reason.PARKED
+            self.parked.append((lease.id, lease.claim.uid))
         for waiter in self.regaining(lease):
             chain += self.leave(waiter, "unknown_lease")
         del self.leases[lease.id]
         chain.append(ev.Persist(ev.Ended(lease.id, reason)))
-        if lease.caller and reason not in (Reason.RELEASED, Reason.CONNECTION_CLOSED):
+        if lease.caller and is_told:
             chain.append(ev.LeaseEnded(lease.caller, lease.id, reason))
         return chain
 
@@ -334,6 +369,7 @@ class Books:
         back_by = now + self.limits.grace_s
         leases, waiters = survivors(records)
         self.hand.adopt(records, self.specs)
+        books_of_shedding.adopt(self, now, records)
         for lease in leases:
             lease = replace(lease, caller=None)
             if lease.claim.bound is Bound.CONNECTION:

@@ -223,13 +223,18 @@ def _move(books: Books, event: by_hand.Move) -> None:
     waiter = books.waiters.get(event.ticket)
     chain: list[ev.Effect] = []
     if waiter is not None:
+        # With one that nobody has moved, though there may be none: later ones are like that.
         others = [
             one.ahead
             for one in books.waiters.values()
             if one.claim.pool == waiter.claim.pool and one is not waiter
-        ]
-        if any(waiter.ahead <= ahead for ahead in others):
+        ] + [0]
+        ahead = waiter.ahead
+        if event.is_back and any(ahead >= other for other in others):
+            ahead = min(others) - 1
+        if not event.is_back and any(ahead <= other for other in others):
             ahead = max(others) + 1
+        if ahead != waiter.ahead:
             books.waiters[waiter.ticket] = replace(waiter, ahead=ahead)
             chain.append(ev.Persist(by_hand.Moved(waiter.ticket, ahead)))
     books.chains.append([*chain, ev.Done(event.caller, found=waiter is not None)])

@@ -4,9 +4,11 @@
 `before` stands exactly once in its file. A new rule in the core comes with a bug here.
 """
 
+from tests.core.bugs_of_forecasts import WHAT_IS_FORESEEN
 from tests.core.bugs_of_hand import WHAT_A_HAND_WISHES
 from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
 from tests.core.bugs_of_order import WHO_GOES_FIRST
+from tests.core.bugs_of_shedding import UNDER_PRESSURE
 from tests.core.bugs_of_trees import WHAT_A_HOLDER_LEAVES
 from tests.core.planting import Bug, Edit, bug
 
@@ -56,14 +58,14 @@ WHO_IS_SERVED = (
         "a grown capacity admits one too many",
         (
             Edit(
-                "pool.py",
-                "        if self.in_use >= self.capacity or not self.order.waiters:\n",
-                "        if not self.order.waiters:\n",
+                "filling.py",
+                "    if pool.in_use >= pool.capacity or not pool.order.waiters:\n",
+                "    if not pool.order.waiters:\n",
             ),
             Edit(
                 "pool.py",
-                "self.in_use + waiter.claim.weight > self.capacity - self._kept(waiter):\n",
-                "self.in_use + waiter.claim.weight > self.spec.capacity_max:\n",
+                "self.in_use + waiter.claim.weight <= self.capacity - self.kept_from(waiter)\n",
+                "self.in_use + waiter.claim.weight <= self.spec.capacity_max\n",
             ),
         ),
     ),
@@ -286,8 +288,8 @@ WHAT_SURVIVES = (
     bug(
         "a lease is granted that nobody could write down",
         "queueing.py",
-        "    return pool.grantable(now) if ledger.journal_works else None\n",
-        "    return pool.grantable(now)\n",
+        "    return filling.grantable(pool, now) if ledger.journal_works else None\n",
+        "    return filling.grantable(pool, now)\n",
     ),
     bug(
         "what could not be written is ended all the same",
@@ -362,4 +364,6 @@ BUGS: tuple[Bug, ...] = (
     *WHAT_A_HOLDER_LEAVES,
     *WHAT_MEMORY_ALLOWS,
     *WHAT_A_HAND_WISHES,
+    *WHAT_IS_FORESEEN,
+    *UNDER_PRESSURE,
 )

@@ -36,9 +36,8 @@ WHAT_A_HAND_WISHES = (
     bug(
         "who is meant is granted beyond the capacity",
         "pool.py",
-        "        if self.in_use + waiter.claim.weight > self.capacity - self._kept(waiter):\n",
-        "        room = self.capacity - self._kept(waiter) - self.in_use\n"
-        "        if waiter.claim.weight > room + self.is_meant(waiter):\n",
+        "        return self.in_use + waiter.claim.weight <= ",
+        "        return self.in_use + waiter.claim.weight - self.is_meant(waiter) <= ",
     ),
     bug(
         "who is meant keeps the delay like others",
@@ -49,7 +48,7 @@ WHAT_A_HAND_WISHES = (
     bug(
         "what is kept is no promise to the budget",
         "pool.py",
-        "self.leases.values(), self._kept(waiter))",
+        "self.leases.values(), self.kept_from(waiter))",
         "self.leases.values())",
     ),
     bug(
@@ -116,8 +115,32 @@ WHAT_A_HAND_WISHES = (
     bug(
         "who is put ahead goes before higher classes",
         "order.py",
-        "            return rank, (0, -waiter.ahead, waiter.ticket)\n",
-        "            return 0, (0, -waiter.ahead, waiter.ticket)\n",
+        "            return rank, (kind, -waiter.ahead, waiter.ticket)\n",
+        "            return 0, (kind, -waiter.ahead, waiter.ticket)\n",
+    ),
+    bug(
+        "who is put back goes before all others",
+        "order.py",
+        "            kind = 0 if waiter.ahead > 0 else PUT_BACK\n",
+        "            kind = 0\n",
+    ),
+    bug(
+        "who is put back is lost in the queue",
+        "order.py",
+        "            yield from self._as_listed(self._last[rank], ahead, is_passed_over)\n",
+        "",
+    ),
+    bug(
+        "of two who are put back the first stays last",
+        "operating.py",
+        "min(ahead, min([0, *others]) - 1)",
+        "min(ahead, -1)",
+    ),
+    bug(
+        "who was put back and is put ahead goes by shares",
+        "operating.py",
+        "max(ahead, max([0, *others]) + 1)",
+        "max(ahead, 0 if ahead < 0 else max([0, *others]) + 1)",
     ),
     bug(
         "a restart forgets who was put ahead",

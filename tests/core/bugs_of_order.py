@@ -78,6 +78,42 @@ WHO_GOES_FIRST = (
         "",
     ),
     bug(
+        "a large one is passed for ever",
+        "filling.py",
+        "    return max(now, pool.ready_at()) < passed_until(pool, waiter)\n",
+        "    return True\n",
+    ),
+    bug(
+        "whether one may be passed is judged before the delay between grants",
+        "filling.py",
+        "    return max(now, pool.ready_at()) < passed_until(pool, waiter)\n",
+        "    return now < passed_until(pool, waiter)\n",
+    ),
+    bug(
+        "one of a lower class passes",
+        "filling.py",
+        "        if waiter.is_away or pool.order.rank_of(waiter) != rank or passed",
+        "        if waiter.is_away or passed",
+    ),
+    bug(
+        "only the first of two large ones may not be passed for ever",
+        "filling.py",
+        "        if not lets_pass(pool, waiter, now):\n            return None\n",
+        "",
+    ),
+    bug(
+        "one with room that waits for memory is passed",
+        "filling.py",
+        "is not None or pool.has_room(waiter) or pool.is_meant(waiter):\n",
+        "is not None or pool.is_meant(waiter):\n",
+    ),
+    bug(
+        "one for whom units are reserved is passed",
+        "filling.py",
+        "is not None or pool.has_room(waiter) or pool.is_meant(waiter):\n",
+        "is not None or pool.has_room(waiter):\n",
+    ),
+    bug(
         "a waiter is as young as the daemon",
         "restart.py",
         "            ledger.age(now, away)\n",

@@ -2,5 +2,13 @@
 
 import pytest
 
-for module in ("books", "books_of_alarms", "books_of_hand", "invariants", "rules", "worlds"):
+for module in (
+    "books",
+    "books_of_alarms",
+    "books_of_hand",
+    "books_of_shedding",
+    "invariants",
+    "rules",
+    "worlds",
+):
     pytest.register_assert_rewrite(f"tests.core.{module}")

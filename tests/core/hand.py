@@ -5,6 +5,7 @@ from typing import Any
 from admission.core import by_hand
 from admission.core import events as ev
 from admission.core.leases import Caller, Waiter
+from admission.core.places import places_of
 from admission.core.reserving import Reservation
 from tests.core.worlds import World
 
@@ -45,10 +46,14 @@ def unpause(world: World, now: float, pool: str | None = None) -> ev.Answer:
     return world.answer(caller)
 
 
-def put_ahead(world: World, now: float, ticket: int) -> ev.Answer:
+def put_ahead(world: World, now: float, ticket: int, *, is_back: bool = False) -> ev.Answer:
     caller = world.caller(0)
-    world.feed(now, by_hand.Move(caller, ticket))
+    world.feed(now, by_hand.Move(caller, ticket, is_back))
     return world.answer(caller)
+
+
+def put_back(world: World, now: float, ticket: int) -> ev.Answer:
+    return put_ahead(world, now, ticket, is_back=True)
 
 
 def waiter(world: World, asked: Caller) -> Waiter:
@@ -60,5 +65,5 @@ def waiter(world: World, asked: Caller) -> Waiter:
 def told(world: World, now: float, asked: Caller) -> str:
     """Why this one waits, as it is told."""
     one = waiter(world, asked)
-    places = world.core.pools[one.claim.pool].places(now)
+    places = places_of(world.core.pools[one.claim.pool], now)
     return next(place.reason for place in places if place.waiter is one)

@@ -20,9 +20,12 @@ from dataclasses import replace
 from admission.core import by_hand
 from admission.core import events as ev
 from admission.core.admission import Admission
+from admission.core.estimates import Learnt
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Holder, Lease, Waiter
+from tests.core import books_of_shedding
 from tests.core.books import Books, depends_on, is_out
+from tests.core.books_of_learning import Lessons
 from tests.core.rules import follow
 
 
@@ -34,6 +37,7 @@ class Witness:
         governor = Governor(throttle=core.governor.throttle)
         ageing = next(iter(core.pools.values())).order.ageing
         self.books = Books(specs, governor, core.limits, ageing)
+        self.lessons = Lessons()
         self.watched: set[Holder] = set()
         # The highest fencing token so far, and the highest that a client knows of.
         self.fence = 0
@@ -69,10 +73,12 @@ class Witness:
         """Checks one step of the core."""
         self.books.chains = []
         out_before = {pool: self.books.out(pool) for pool in self.books.specs}
+        self.lessons.follow(self.books.leases.values(), event)
         follow(self.books, now, event)
         if isinstance(event, ev.Restarted):
             self._check_word_is_kept()
         self._check_effects(now, effects)
+        self.lessons.check(now, effects)
         if isinstance(event, ev.Restarted):
             # Numbers that were given to nobody need not be remembered.
             self.books.last_ticket = core.ledger.last_ticket
@@ -120,11 +126,13 @@ class Witness:
                     assert not any(self.books.chains), f"not before a grant: {self.books.chains}"
                     has_granted = True
                     self._check_grant(now, promise)
+                case Learnt():
+                    assert not has_granted, "grants come last"
                 case ev.Alarmed() | ev.EndGently():
                     assert not has_granted, "grants come last"
                     self.books.rung.hear(self.books, now, effect)
                 case _:
-                    self._check_expected(effect)
+                    self._check_expected(books_of_shedding.without_words(effect))
                     assert not has_granted or isinstance(effect, ev.Told), "grants come last"
         assert not any(self.books.chains), f"missing: {self.books.chains}"
         assert not self.books.rung.to_end, "a holder was not asked to end"
@@ -177,6 +185,9 @@ class Witness:
         assert {one.id: one for one in reserved} == books.hand.reservations
         paused = {name: pool.paused_until for name, pool in core.pools.items()}
         assert {name: one for name, one in paused.items() if one is not None} == books.hand.paused
+        assert core.ledger.frozen == {one.id for one in books.leases.values() if one.is_frozen}
+        assert list(core.ledger.parked.items()) == books.parked
+        assert (core.ladder.advice is not None) == books.is_advised
         for name, pool in core.pools.items():
             assert pool.in_use == books.out(name)
             assert pool.order.out == _out_by_group(pool.leases.values())

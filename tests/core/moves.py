@@ -218,6 +218,16 @@ def sample(world: World, asks: Asks) -> Moves:
         yield Move(f"memory reads {used_pct} %", World.feed, (world.now, event))
 
 
+def press(world: World, asks: Asks) -> Moves:
+    """Memory is short, tasks wait for a CPU, or neither."""
+    readings = [(10.0, 97.0), (10.0, 0.0)]
+    if "park" in world.throttle.shed.policy:
+        readings.append((45.0, 0.0))
+    for used_pct, stall_pct in readings:
+        event = ev.Sampled(Sample(world.now, used_pct, 0.0, cpu_stall_pct=stall_pct))
+        yield Move(f"memory {used_pct} %, stalls {stall_pct} %", World.feed, (world.now, event))
+
+
 def set_level(world: World, asks: Asks) -> Moves:
     for level in (0, 3):
         yield Move(f"level {level}", World.set_level, (world.now, level))
@@ -268,6 +278,12 @@ def put_ahead(world: World, asks: Asks) -> Moves:
     for waiter in list(world.witness.books.waiters.values()):
         event = by_hand.Move(Caller(9, OTHER), waiter.ticket)
         yield Move(f"{waiter.claim.task} is put ahead", say, (event, 9))
+
+
+def put_back(world: World, asks: Asks) -> Moves:
+    for waiter in list(world.witness.books.waiters.values()):
+        event = by_hand.Move(Caller(9, OTHER), waiter.ticket, is_back=True)
+        yield Move(f"{waiter.claim.task} is put back", say, (event, 9))
 
 
 def cancel_ticket(world: World, asks: Asks) -> Moves:

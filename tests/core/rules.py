@@ -9,10 +9,12 @@ from dataclasses import replace
 from math import inf
 from typing import assert_never
 
-from admission.core import by_hand
+from admission.core import by_hand, shedding
 from admission.core import events as ev
+from admission.core.estimates import Experience, Measured, OutOfMemory, Recalled
+from admission.core.foresight import Remembered
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason, State, Waiter
-from tests.core import books_of_hand
+from tests.core import books_of_hand, books_of_shedding
 from tests.core.books import Books, Chain, depends_on, is_of, is_out
 
 OfLease = ev.Release | ev.Renew | ev.Yield | ev.Regain | ev.Resume
@@ -24,6 +26,7 @@ def follow(books: Books, now: float, event: ev.Event) -> None:
         # What could not be written has not happened, so no time has passed for it either.
         _take_back(books, now, event)
         books.pass_time(now)
+        books_of_shedding.follow(books, now, None)
         return
     books.granted.clear()
     books.may_be_too_late = False
@@ -48,9 +51,10 @@ def follow(books: Books, now: float, event: ev.Event) -> None:
         case _:
             _befall(books, now, event)
     books.note_level()
+    books_of_shedding.follow(books, now, event)
 
 
-def _befall(
+def _befall(  # noqa: C901 -- one line a case
     books: Books,
     now: float,
     event: ev.ConnectionClosed
@@ -58,6 +62,8 @@ def _befall(
     | ev.TreeFound
     | ev.TimePassed
     | ev.Sampled
+    | Remembered
+    | Experience
     | ev.Woke
     | ev.Configured
     | ev.JournalWorks
@@ -70,8 +76,10 @@ def _befall(
             _bury(books, {holder})
         case ev.TreeFound():
             _follow_tree(books, event)
-        case ev.Sampled(sample):
-            books.governor.take(sample, books.out("agents"))
+        case ev.Sampled(sample, local_h):
+            books.governor.take(sample, books.out("agents"), local_h)
+        case Remembered():
+            books.governor.forecasts.remember(event)
         case ev.Woke():
             books.governor.wake(now)
         case ev.Configured():
@@ -82,7 +90,7 @@ def _befall(
             books.journal_works = True
         case ev.Restarted():
             _take_over(books, now, event)
-        case ev.TimePassed():
+        case ev.TimePassed() | Measured() | OutOfMemory() | Recalled():
             pass
         case _:
             assert_never(event)
@@ -108,7 +116,7 @@ def _acquire(books: Books, now: float, event: ev.Acquire) -> None:
     elif _would_wait_for_itself(books, event):
         books.chains.append([ev.Refused(caller, "would_deadlock", "")])
     else:
-        _arrive(books, now, claim, caller, _waits_s(event))
+        _arrive(books, now, claim, caller, _waits_s(event), resumes=event.resumes)
         books.may_be_too_late = event.by_s is not None
 
 
@@ -174,13 +182,17 @@ def _arrive(
     caller: Caller,
     wait_s: float | None,
     lease: int | None = None,
+    resumes: int | None = None,
 ) -> None:
     deadline_at = inf if wait_s is None else now + wait_s
     waiter = Waiter(books.last_ticket + 1, claim, caller, now, deadline_at, lease=lease)
+    if (resumes, claim.uid) in books.parked:
+        waiter = replace(waiter, ahead=1)
     is_next = books.may_be_granted(now, waiter)
     if wait_s == 0 and not is_next:
         books.chains.append([ev.Refused(caller, _code_for_now(books), "")])
         return
+    books.parked = [one for one in books.parked if one[0] != resumes or one[1] != claim.uid]
     books.last_ticket = waiter.ticket
     books.join(waiter)
     if not is_next:
@@ -328,7 +340,11 @@ def _take_back(books: Books, now: float, event: ev.JournalFailed) -> None:
     books.journal_works = False
     for record in event.records:
         assert isinstance(record, ev.Promise), "something was lost with a grant"
-        books.take_back(now, record)
+        if isinstance(record, shedding.Frozen):
+            lease = books.leases[record.lease]
+            books.leases[lease.id] = replace(lease, is_frozen=False)
+        else:
+            books.take_back(now, record)
 
 
 def _take_over(books: Books, now: float, event: ev.Restarted) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from admission.core.budget import Budget
 from admission.core.levels import LEVELS, Levels, PoolSpec
 from admission.core.order import Ageing
+from admission.core.shedding import Shed
 from tests.core.moves import TICK_S, Asks, Moves
 from tests.core.worlds import NEVER, NO_ALARMS, World
 
@@ -34,3 +35,4 @@ class SmallWorld:
     inner: tuple[PoolSpec, ...] = ()
     ageing: Ageing = NEVER
     alarm_s: tuple[float, float, float] = NO_ALARMS
+    shed: Shed | None = None

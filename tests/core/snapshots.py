@@ -1,11 +1,11 @@
 """Copies of worlds, and what tells two of them apart: for walks through every small world."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import Enum
 from math import inf
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from admission.core import events as ev
 from admission.core.leases import Lease, Waiter
@@ -22,30 +22,63 @@ _FROZEN: set[type] = set()
 
 def copy_of(thing: T) -> T:
     """A copy that shares nothing that can change: containers and objects, but no frozen value."""
-    return thing if type(thing) in _FROZEN else _copy_of(thing)
-
-
-def _copy_of(thing: T) -> T:
-    twin: object
-    if isinstance(thing, dict):
-        twin = {
-            key: value if type(value) in _FROZEN else _copy_of(value)
-            for key, value in thing.items()
-        }
-    elif isinstance(thing, list):
-        twin = [value if type(value) in _FROZEN else _copy_of(value) for value in thing]
-    elif isinstance(thing, set):
-        twin = thing.copy()  # what can be in a set can't change
-    elif isinstance(thing, deque):
-        twin = deque((copy_of(value) for value in thing), thing.maxlen)
-    elif isinstance(thing, Enum) or not hasattr(thing, "__dict__"):
-        _FROZEN.add(type(thing))
-        twin = thing
-    else:
-        twin = object.__new__(type(thing))
-        twin.__dict__ = _copy_of(vars(thing))
-    assert isinstance(twin, type(thing))
+    kind = type(thing)
+    if kind in _FROZEN:
+        return thing
+    if (copier := _COPIERS.get(kind)) is None:
+        copier = _COPIERS[kind] = _copier(kind, thing)
+        return copy_of(thing)
+    twin: T = copier(thing)
     return twin
+
+
+def _copier(kind: type, example: object) -> Callable[[Any], Any]:
+    """How things of this type are copied."""
+    for container, copier in _CONTAINERS.items():
+        if issubclass(kind, container):
+            assert kind is container, f"how is a {kind} copied?"
+            return copier
+    if issubclass(kind, Enum) or not hasattr(example, "__dict__"):
+        _FROZEN.add(kind)
+    return _object_copy
+
+
+# Most of what there is has no items or frozen ones, and is copied at once; the rest one by one.
+
+
+def _dict_copy(thing: dict[Any, Any]) -> dict[Any, Any]:
+    twin = thing.copy()
+    for key, value in thing.items():
+        if type(value) not in _FROZEN:
+            twin[key] = copy_of(value)
+    return twin
+
+
+def _list_copy(thing: list[Any]) -> list[Any]:
+    twin = thing.copy()
+    for index, value in enumerate(thing):
+        if type(value) not in _FROZEN:
+            twin[index] = copy_of(value)
+    return twin
+
+
+def _deque_copy(thing: deque[Any]) -> deque[Any]:
+    return deque([copy_of(value) for value in thing], thing.maxlen) if thing else thing.copy()
+
+
+def _object_copy(thing: Any) -> Any:
+    twin = object.__new__(type(thing))
+    twin.__dict__ = _dict_copy(vars(thing))
+    return twin
+
+
+_CONTAINERS: dict[type, Callable[[Any], Any]] = {
+    dict: _dict_copy,
+    list: _list_copy,
+    deque: _deque_copy,
+    set: set.copy,  # what can be in a set can't change
+}
+_COPIERS = dict(_CONTAINERS)
 
 
 def fingerprint(world: World) -> object:
@@ -90,6 +123,30 @@ def fingerprint(world: World) -> object:
         _journal(world),
         tuple(_turns(world, name) for name in core.pools),
         _families(world, names),
+        _shedding(world, names) if world.throttle.shed.policy else None,
+    )
+
+
+def _shedding(world: World, names: dict[int, int]) -> object:
+    """Who stands still, was asked to end, or has to rest; and when the next may be asked."""
+    core, shed = world.core, world.throttle.shed
+    leases = world.witness.books.leases
+    written, _ = survivors(tuple(world.journal))
+    return (
+        core.ladder.advice is not None,
+        _until(world, core.ladder._asked_at + shed.park_every_s),
+        frozenset(names[number] for number in world.stops.since),
+        *(
+            tuple(
+                (
+                    *(one.claim.task, one.is_frozen, one.is_parking),
+                    _until(world, one.frozen_at + shed.freeze_max_s),
+                    _until(world, one.frozen_at + shed.freeze_rest_s),
+                )
+                for one in those
+            )
+            for those in ([leases[number] for number in names], written)
+        ),
     )
 
 
@@ -107,7 +164,9 @@ def _lease(world: World, lease: Lease) -> object:
 
 
 def _ranks(numbers: Iterable[int]) -> dict[int, int]:
-    return {number: index for index, number in enumerate(sorted({*numbers}))}
+    """Of what a hand has moved: the order, and on which side of those whom it has not."""
+    ordered = sorted({0, *numbers})
+    return {number: index - ordered.index(0) for index, number in enumerate(ordered)}
 
 
 def _hand(
@@ -135,6 +194,7 @@ def _waiter(world: World, waiter: Waiter, aheads: dict[int, int]) -> object:
         _until(world, waiter.away_until),
         waiter.keeps_place,
         _climbs_in(world, waiter),
+        max(0.0, waiter.queued_at + world.ageing.fill_in_s - world.now),
         aheads[waiter.ahead],
         _until(world, waiter.queued_at + world.limits.alarm_s[waiter.claim.rank]),
     )

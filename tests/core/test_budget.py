@@ -7,6 +7,7 @@ from admission.core.budget import GIB, Budget, Memory, said
 from admission.core.governor import Governor, Throttle
 from admission.core.leases import Caller, Claim, Lease, State, Waiter
 from admission.core.levels import LEVELS
+from admission.core.places import places_of
 from admission.core.sample import Sample
 from tests.core.worlds import ANN, BEN, CAT, World, agents, spec
 
@@ -139,7 +140,7 @@ def test_the_place_in_the_queue_says_what_the_budget_has_against_it() -> None:
         world.acquire(1.0, Claim(ANN))
     world.acquire(1.0, Claim(BEN))
     world.acquire(1.0, Claim(CAT))
-    first, second = world.core.pools["agents"].places(1.0)
+    first, second = places_of(world.core.pools["agents"], 1.0)
     assert first.reason.startswith("memory: ")
     assert second.reason == "1 ahead in the queue"
 

@@ -15,6 +15,7 @@ from admission.core.leases import Bound, Claim, Class
 from admission.core.levels import LEVELS
 from admission.core.limits import Limits
 from tests.core import moves as mv
+from tests.core.deaths import Moments
 from tests.core.moves import TICK_S, Ask, Move
 from tests.core.small import UNSPACED, SmallWorld
 from tests.core.snapshots import copy_of, fingerprint
@@ -281,22 +282,20 @@ def _outcomes(
     small: SmallWorld, world: World, move: Move, story: Story
 ) -> Iterator[tuple[World, Story]]:
     """What a move leads to: all of it and, where the daemon may be killed, each part of it."""
-    effects = 0
-    while small.is_killed:
-        part = Story(f"{move.label}, and the daemon is killed after {effects} effects", story)
-        after = _after(small, world, move, part, effects)
-        if after.effects_left is not None:
-            break  # the move had no more effects than that
-        yield after, part
-        effects += 1
     whole = Story(move.label, story)
-    yield _after(small, world, move, whole), whole
+    after = _after(small, world, move, whole)
+    # Of what leaves no trace the next daemon knows nothing: to be killed after it is nothing else.
+    for effects in after.moments.telling if small.is_killed else ():
+        part = Story(f"{move.label}, and the daemon is killed after {effects} effects", story)
+        yield _after(small, world, move, part, effects), part
+    yield after, whole
 
 
 def _after(
     small: SmallWorld, world: World, move: Move, story: Story, effects_left: int | None = None
 ) -> World:
     after = copy_of(world)
+    after.moments = Moments()
     after.effects_left = effects_left
     try:
         move.make(after, *move.args)
@@ -318,6 +317,7 @@ def walk(small: SmallWorld) -> int:
         limits=limits,
         budget=small.budget,
         ageing=small.ageing,
+        shed=small.shed,
     )
     start.has_groups = len({(ask.claim.uid, ask.claim.group) for ask in small.asks}) > 1
     seen = {fingerprint(start)}

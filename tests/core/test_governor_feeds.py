@@ -9,6 +9,7 @@ from admission.core.governor import Governor, Patience, Throttle
 from admission.core.growth import Growth
 from admission.core.leases import Claim
 from admission.core.levels import LEVELS
+from admission.core.places import places_of
 from admission.core.sample import Sample
 from tests.core.test_governor import calm, governor_at, levels_of
 from tests.core.worlds import ANN, BEN, World, agents
@@ -100,7 +101,7 @@ def test_after_a_sleep_nothing_is_added_for_a_while() -> None:
     second = world.acquire(1001.0, Claim(BEN))
     assert world.is_held(first)
     assert world.is_waiting(second)
-    place = next(world.core.pools["agents"].places(1001.0))
+    place = next(places_of(world.core.pools["agents"], 1001.0))
     assert place.reason == "the machine has to settle; 29 s to go"
     world.pass_time(1030.0)
     assert world.is_held(second)

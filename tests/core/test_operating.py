@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from admission.core import events as ev
 from admission.core.leases import Caller, Claim, Class
 from admission.core.levels import LEVELS
+from admission.core.order import Ageing
 from admission.core.sample import Sample
 from tests.core import hand
 from tests.core.worlds import ANN, BEN, CAT, World, agents, spec
@@ -99,16 +100,47 @@ def test_who_is_put_ahead_goes_before_its_class_and_not_before_a_higher_one() ->
     assert held not in (urgent, first)
 
 
-def test_who_does_not_wait_is_not_put_ahead() -> None:
-    assert found(hand.put_ahead(World(), 0.0, 7)) is False
-
-
-def test_whoever_stands_first_already_is_left_there() -> None:
+def test_who_is_put_back_goes_behind_its_class_and_who_comes_later_and_before_a_lower_one() -> None:
     world = World(agents(1))
     world.acquire(0.0, Claim(ANN))
-    only = hand.waiter(world, world.acquire(0.0, Claim(BEN)))
-    assert found(hand.put_ahead(world, 1.0, only.ticket))
-    assert next(world.core.pools["agents"].queue()) == only
+    low = world.acquire(0.0, Claim(BEN, rank=Class.BATCH))
+    first, second, third = (world.acquire(0.0, Claim(BEN)) for _ in range(3))
+    assert found(hand.put_back(world, 1.0, hand.waiter(world, first).ticket))
+    assert found(hand.put_back(world, 1.0, hand.waiter(world, second).ticket))
+    later = world.acquire(2.0, Claim(CAT))
+    queue = [one.caller for one in world.core.pools["agents"].queue()]
+    assert queue == [third, later, first, second, low]
+    assert found(hand.put_ahead(world, 3.0, hand.waiter(world, second).ticket))
+    queue = [one.caller for one in world.core.pools["agents"].queue()]
+    assert queue == [second, third, later, first, low]
+    world.restart(4.0)
+    assert [one.ticket for one in world.core.pools["agents"].queue()] == [4, 5, 6, 3, 2]
+
+
+def test_who_is_put_back_stands_before_its_class_once_it_has_aged() -> None:
+    world = World(agents(1), ageing=Ageing(normal_s=60.0))
+    world.acquire(0.0, Claim(ANN))
+    back = world.acquire(0.0, Claim(BEN))
+    world.acquire(1.0, Claim(BEN))
+    urgent = world.acquire(1.0, Claim(CAT, rank=Class.CRITICAL))
+    hand.put_back(world, 2.0, hand.waiter(world, back).ticket)
+    world.pass_time(60.0)
+    assert [one.caller for one in world.core.pools["agents"].queue()][:2] == [urgent, back]
+
+
+def test_who_does_not_wait_is_not_moved() -> None:
+    assert found(hand.put_ahead(World(), 0.0, 7)) is False
+    assert found(hand.put_back(World(), 0.0, 7)) is False
+
+
+def test_whoever_was_put_first_already_is_left_there() -> None:
+    world = World(agents(1))
+    world.acquire(0.0, Claim(ANN))
+    ticket = hand.waiter(world, world.acquire(0.0, Claim(BEN))).ticket
+    assert found(hand.put_ahead(world, 1.0, ticket))
+    only = next(world.core.pools["agents"].queue())
+    assert found(hand.put_ahead(world, 1.0, ticket))
+    assert next(world.core.pools["agents"].queue()) is only
 
 
 def cancel_ticket(world: World, ticket: int, uid: int | None = None) -> bool | None:

@@ -9,6 +9,7 @@ import pytest
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.budget import Budget
+from admission.core.filling import is_next
 from admission.core.governor import Governor, Throttle
 from admission.core.leases import Caller, Claim, Class, Holder, Lease, Waiter
 from admission.core.levels import LEVELS
@@ -268,7 +269,7 @@ def test_a_place_is_exact_where_few_wait_and_near_where_many_leave() -> None:
         exact = {one.ticket: place for place, one in enumerate(pool.queue(), start=1)}
         for one in list(pool.waiters.values())[::20]:
             assert abs(pool.position(one) - exact[one.ticket]) <= 26
-    assert not pool.is_next(Waiter(999, Claim(ANN, weight=2), CALLER, 0.0), 0.0)
+    assert not is_next(pool, Waiter(999, Claim(ANN, weight=2), CALLER, 0.0), 0.0)
 
 
 def test_a_lease_that_only_changes_its_caller_is_counted_once() -> None:

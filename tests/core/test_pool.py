@@ -3,10 +3,12 @@ from itertools import product
 
 import pytest
 
+from admission.core.filling import fitting, grantable, is_next
 from admission.core.leases import Caller, Claim, Class, Lease, State, Waiter
 from admission.core.levels import LEVELS
+from admission.core.places import obstacle, places_of, reason_of
 from admission.core.pool import LIVES, Pool
-from tests.core.worlds import ANN, agents, spec
+from tests.core.worlds import ANN, NEVER, agents, spec
 
 CALLER = Caller(1, 1)
 
@@ -80,10 +82,11 @@ def test_an_update_keeps_the_place() -> None:
 
 def test_nobody_overtakes_the_front_however_small() -> None:
     pool = pool_of(2)
+    pool.order.ageing = NEVER
     put(pool, lease(1))
     join(pool, waiter(1, weight=2), waiter(2))
     assert pool.front() == waiter(1, weight=2)
-    assert pool.fitting() is None
+    assert fitting(pool, 0.0) is None
 
 
 def test_who_wants_more_than_this_level_has_is_passed_over_and_keeps_its_place() -> None:
@@ -109,25 +112,25 @@ def test_a_grant_waits_for_the_delay_of_the_level_since_the_last_one() -> None:
     join(pool, waiter(1))
     pool.last_grant_at = 10.0
     assert pool.ready_at() == 10.5
-    assert pool.fitting() == waiter(1)
-    assert pool.grantable(10.4) is None
-    assert pool.grantable(10.5) == waiter(1)
+    assert fitting(pool, 10.4) == waiter(1)
+    assert grantable(pool, 10.4) is None
+    assert grantable(pool, 10.5) == waiter(1)
 
 
 def test_a_pool_of_constant_size_never_waits_between_grants() -> None:
     pool = pool_of(2, level=3)
     join(pool, waiter(1))
     pool.last_grant_at = 10.0
-    assert pool.grantable(10.0) == waiter(1)
+    assert grantable(pool, 10.0) == waiter(1)
 
 
 def test_asking_whether_a_newcomer_would_be_granted_leaves_the_queue_as_it_was() -> None:
     pool = pool_of(1)
-    assert pool.is_next(waiter(1), 0.0)
+    assert is_next(pool, waiter(1), 0.0)
     assert not pool.waiters
     put(pool, lease(1))
-    assert not pool.is_next(waiter(1), 0.0)
-    assert pool.obstacle(waiter(1), 0.0) == "1 of 1 agents run"
+    assert not is_next(pool, waiter(1), 0.0)
+    assert obstacle(pool, waiter(1), 0.0) == "1 of 1 agents run"
     assert not list(pool.queue())
 
 
@@ -190,7 +193,7 @@ def test_each_waiter_is_told_why_it_waits() -> None:
     large, away = waiter(1, weight=2), replace(waiter(2), caller=None)
     join(pool, large, away, waiter(3), waiter(4))
     put(pool, lease(1))
-    assert [place.reason for place in pool.places(0.0)] == [
+    assert [place.reason for place in places_of(pool, 0.0)] == [
         "weight 2 is more than the 1 of agents at level 3 (heavy)",
         "its client is away",
         "1 of 1 agents run",
@@ -203,28 +206,28 @@ def test_whoever_is_not_at_the_front_is_told_how_many_are_ahead() -> None:
     first, second, third = waiter(1), waiter(2), waiter(3)
     join(pool, first, second, third)
     pool.last_grant_at = 0.0
-    assert pool.reason(first, 0.0) == "grants keep 0.5 s apart at level 1 (light)"
-    assert pool.reason(first, 0.5) == "its turn has come"
-    assert pool.reason(third, 0.5) == "2 ahead in the queue"
+    assert reason_of(pool, first, 0.0) == "grants keep 0.5 s apart at level 1 (light)"
+    assert reason_of(pool, first, 0.5) == "its turn has come"
+    assert reason_of(pool, third, 0.5) == "2 ahead in the queue"
 
 
 def test_after_a_restart_newcomers_are_told_whom_they_wait_for() -> None:
     pool = pool_of(1)
     join(pool, replace(waiter(1), caller=None, keeps_place=True), waiter(2))
-    assert "before a restart" in pool.reason(waiter(2), 0.0)
+    assert "before a restart" in reason_of(pool, waiter(2), 0.0)
 
 
 def test_other_pools_speak_of_units() -> None:
     pool = pool_of(3, name="operations")
     put(pool, lease(1, 3))
     join(pool, waiter(1))
-    assert pool.reason(waiter(1), 0.0) == "3 of 3 units of operations are out"
+    assert reason_of(pool, waiter(1), 0.0) == "3 of 3 units of operations are out"
 
 
 def test_nobody_guesses_at_a_wait_before_the_first_lease_has_ended() -> None:
     pool = pool_of(1)
     join(pool, waiter(1))
-    assert [place.eta_s for place in pool.places(0.0)] == [None]
+    assert [place.eta_s for place in places_of(pool, 0.0)] == [None]
 
 
 def test_the_guess_at_a_wait_is_how_long_leases_are_out_times_the_turns_ahead() -> None:
@@ -234,15 +237,15 @@ def test_the_guess_at_a_wait_is_how_long_leases_are_out_times_the_turns_ahead() 
     for hold_s in (10.0, 90.0):
         pool.note_hold(hold_s)
     # The lease that is out counts with the 60 s that it has reached; the yielded one does not.
-    assert [place.eta_s for place in pool.places(60.0)] == [30.0, 90.0]
-    assert [place.position for place in pool.places(60.0)] == [1, 2]
+    assert [place.eta_s for place in places_of(pool, 60.0)] == [30.0, 90.0]
+    assert [place.position for place in places_of(pool, 60.0)] == [1, 2]
 
 
 def test_a_guess_is_never_sooner_than_the_delay_between_grants_allows() -> None:
     pool = Pool(agents(5, 3, 2, 1), LEVELS[3])
     join(pool, waiter(1), waiter(2), waiter(3, weight=2))
     pool.note_hold(0.5)
-    assert [place.eta_s for place in pool.places(0.0)] == [0.5, 2.0, None]
+    assert [place.eta_s for place in places_of(pool, 0.0)] == [0.5, 2.0, None]
 
 
 def test_only_the_latest_holds_count_for_the_guess() -> None:
@@ -250,4 +253,4 @@ def test_only_the_latest_holds_count_for_the_guess() -> None:
     join(pool, waiter(1))
     for hold_s in [1_000.0] * 100 + [10.0] * 30:
         pool.note_hold(hold_s)
-    assert [place.eta_s for place in pool.places(0.0)] == [10.0]
+    assert [place.eta_s for place in places_of(pool, 0.0)] == [10.0]

@@ -8,6 +8,7 @@ from admission.core import events as ev
 from admission.core.budget import GIB, Budget
 from admission.core.leases import Caller, Claim, Class, Holder
 from admission.core.levels import LEVELS
+from admission.core.places import places_of
 from admission.core.sample import Sample
 from tests.core import hand
 from tests.core.worlds import ANN, BEN, CAT, World, agents, spec
@@ -59,7 +60,7 @@ def test_whoever_it_is_for_goes_before_all_who_wait_as_soon_as_one_is_free() -> 
     others = [world.acquire(0.0, Claim(BEN, rank=Class.CRITICAL)) for _ in range(2)]
     hand.reserve(world, 1.0, 1, group="ci")
     meant = world.acquire(2.0, Claim(CAT, rank=Class.BATCH, group="ci"))
-    assert next(world.core.pools["agents"].places(2.0)).waiter.caller == meant
+    assert next(places_of(world.core.pools["agents"], 2.0)).waiter.caller == meant
     world.release(3.0, first)
     assert world.is_held(meant)
     world.release(4.0, second)

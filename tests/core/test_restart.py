@@ -344,3 +344,14 @@ def test_a_daemon_that_dies_while_it_takes_over_has_changed_nothing() -> None:
         assert world.is_held(asked)
         assert world.core.ledger.waiting == 1
     assert waiting not in world.answers
+
+
+@pytest.mark.parametrize("until", [None, inf])
+@pytest.mark.parametrize(("written", "taken"), [(67, 3), (-1, 0)])
+def test_a_level_that_only_another_version_knows_is_the_nearest(
+    written: int, taken: int, until: float | None
+) -> None:
+    core = Admission((agents(1),), Governor())
+    record = ev.LevelChanged(written, (), by_hand_until=until)
+    core.handle(0.0, ev.Restarted((record,), frozenset()))
+    assert core.level.level == taken

@@ -10,6 +10,7 @@ import pytest
 from admission.core.budget import Budget
 from admission.core.leases import Bound, Claim, Class
 from admission.core.levels import LEVELS
+from admission.core.order import Ageing
 from tests.core import moves as mv
 from tests.core.moves import TICK_S, Ask
 from tests.core.small import SmallWorld
@@ -86,6 +87,24 @@ MOVING = SmallWorld(
     (mv.acquire, mv.release, mv.put_ahead, mv.cancel_ticket, mv.give_back, mv.regain),
 )
 
+PUTTING_BACK = replace(
+    MOVING,
+    name="putting back",
+    states=29,
+    asks=MOVING.asks[:2],
+    verbs=(mv.acquire, mv.release, mv.put_ahead, mv.put_back, mv.give_back, mv.regain),
+)
+
+# Age brings one out of the back of its class, to the back of the next one.
+PUTTING_BACK_AGED = SmallWorld(
+    "putting back who ages",
+    50,
+    agents(1),
+    (NORMAL, Ask(Claim(CAT, task="c", rank=Class.BATCH), 3), Ask(Claim(CAT, task="d"), 4)),
+    (mv.acquire, mv.release, mv.put_back, mv.tick),
+    ageing=Ageing(2 * TICK_S, TICK_S, fill_in_s=0.0),
+)
+
 PAIR = (
     Ask(Claim(ANN, task="a", request=b"a", bound=Bound.PROCESS), 1),
     Ask(Claim(BEN, task="b", request=b"b", rank=Class.CRITICAL), 2),
@@ -157,6 +176,8 @@ WORLDS = (
     RESERVING_YIELDED,
     PAUSING,
     MOVING,
+    PUTTING_BACK,
+    PUTTING_BACK_AGED,
     ALARMS,
     ALARMS_UNWRITTEN,
     RESTART_MOVED,

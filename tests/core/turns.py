@@ -44,7 +44,8 @@ class Standing:
         return 3 if self.waiter.lease is None else 2
 
     def goes_before(self, other: "Standing") -> bool:
-        """The class first, then whom a hand put ahead, then who climbed there, then who yielded.
+        """The class first, then whom a hand put ahead, then who climbed there, then who yielded;
+        and last whom a hand put back.
 
         Of the rest who has less out, then who has had less. At last who came first.
         """
@@ -72,6 +73,10 @@ class Turns:
         self.ageing = ageing
         self.virtual: dict[str, int] = {}
         self.starts: dict[Group, int] = {}
+
+    def rank(self, now: float, waiter: Waiter) -> int:
+        """The class in which it stands."""
+        return waiter.claim.rank - sum(now >= at for at in self.climbs(waiter))
 
     def climbs(self, waiter: Waiter) -> list[float]:
         """When it climbs: one of class normal once, one of class batch twice."""
@@ -104,7 +109,7 @@ class Turns:
     ) -> list[Waiter]:
         """One after the other is sought before whom nobody goes, and then its group has more."""
         left = [
-            Standing(one, sum(now >= at for at in self.climbs(one)), shares[group_of(one)])
+            Standing(one, one.claim.rank - self.rank(now, one), shares[group_of(one)])
             for one in waiting
         ]
         line = []

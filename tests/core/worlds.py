@@ -11,33 +11,32 @@ from dataclasses import replace
 from math import inf
 
 from admission.core import events as ev
+from admission.core import shedding
 from admission.core.admission import Admission
 from admission.core.budget import Budget
+from admission.core.estimates import Learnt
+from admission.core.foresight import OFF
 from admission.core.governor import Governor, Patience, Throttle
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason
 from admission.core.levels import LEVELS, Levels, PoolSpec
 from admission.core.limits import Limits
 from admission.core.order import Ageing
+from admission.core.shedding import Shed
 from tests.core.books import depends_on
+from tests.core.books_of_shedding import Stops
+from tests.core.deaths import Killed, Moments
 from tests.core.invariants import Witness
 
 ANN = Holder(101, 1)
 BEN = Holder(102, 1)
 CAT = Holder(103, 1)
-# Children, for whoever starts them.
 KID, LATER_KID = KIDS = (Holder(201, 1), Holder(202, 1))
 # Another process, which got Ann's number after she was gone.
 ANN_AGAIN = Holder(101, 2)
-
-
-# Nobody climbs, where that is not what it is about.
-NEVER = Ageing(inf, inf)
-
+# Nobody climbs, and nobody fills in, where that is not what it is about.
+NEVER = Ageing(inf, inf, fill_in_s=0.0)
 # As the environment has it where whichever lease there is, is meant.
 LAST_LEASE = 2**63 - 1
-
-
-# No alarms, likewise.
 NO_ALARMS = (inf, inf, inf)
 
 
@@ -51,10 +50,6 @@ def spec(name: str, *capacity: int) -> PoolSpec:
     return PoolSpec(name, (first, second, third, last))
 
 
-class Killed(Exception):
-    """The daemon ends between two effects: those that were not carried out never happened."""
-
-
 class World:
     """See the module. The verbs of clients return the caller, under which the answer is found."""
 
@@ -65,20 +60,21 @@ class World:
         levels: Levels = LEVELS,
         patience: Patience | None = None,
         budget: Budget | None = None,
+        shed: Shed | None = None,
         ageing: Ageing = NEVER,
     ) -> None:
         self.ageing = ageing
         self.specs = specs or (agents(1),)
         self.limits = limits or Limits(alarm_s=NO_ALARMS)
         self.levels = levels
-        self.throttle = Throttle(levels, patience or Patience(), budget or Budget())
+        plain = Throttle(levels, patience or Patience(), budget or Budget(), foresight=OFF)
+        self.throttle = replace(plain, shed=shed or Shed())
         self.core = self._fresh_core()
         self.witness = Witness(self.core)
         self.now = 0.0
         self.answers: dict[Caller, list[ev.Answer]] = {}
         self.last_message = 0
-        # Whether those who ask are of more than one group.
-        self.has_groups = True
+        self.has_groups = True  # those who ask are of more than one
         self.lines: set[int] = set()
         self.dead: set[Holder] = set()
         self.watched: set[Holder] = set()
@@ -87,13 +83,14 @@ class World:
         self.started: dict[Holder, Holder] = {}
         self.wanted: set[int] = set()
         self.seen: dict[int, tuple[Holder, ...]] = {}
+        self.stops = Stops()
         self.journal: list[ev.Record] = []
         # How many more records the disk takes; and how many more effects the daemon lives for.
         self.disk_room = inf
         self.effects_left: int | None = None
+        self.moments = Moments()
         self.step_s = 0.0
-        # Whether no objection came out of the last event.
-        self.is_sound = True
+        self.is_sound = True  # no objection came out of the last event
         self._journal_is_open = True
         self._inbox: deque[ev.Event] = deque()
 
@@ -130,6 +127,7 @@ class World:
     def _carry_out(self, effects: list[ev.Effect], done: list[ev.Effect]) -> None:
         for index, effect in enumerate(effects):
             self._live_on()
+            self.moments.note(effect)
             match effect:
                 case ev.Persist(record):
                     if not self._append(record) and self._note_unwritten(effects[index:]):
@@ -143,7 +141,11 @@ class World:
                     self.watched.discard(holder)
                 case ev.FindTree(lease):
                     self.wanted.add(lease.id)
-                case ev.Alarmed() | ev.EndGently():
+                case shedding.Freeze() | shedding.Thaw():
+                    self.stops.note(effect, self.now, self.journal)
+                case (
+                    ev.Alarmed() | ev.EndGently() | Learnt() | shedding.Advised() | shedding.Park()
+                ):
                     pass
                 case _:
                     self._tell(effect)
@@ -151,6 +153,7 @@ class World:
         self._live_on()
 
     def _live_on(self) -> None:
+        self.moments.go_by()
         if self.effects_left == 0:
             raise Killed
         if self.effects_left is not None:
@@ -216,6 +219,7 @@ class World:
 
     def _check_nobody_haunts(self) -> None:
         """At rest nothing is left of those whose process or connection is gone."""
+        self.stops.check(self.witness.books, self.now, self.throttle.shed.freeze_max_s)
         for one in self.witness.books.all():
             assert not depends_on(one) & self.dead, f"of a dead process: {one}"
             if not depends_on(one):
@@ -247,7 +251,7 @@ class World:
         return tuple(sorted(tree - self.dead - {holder}, key=lambda one: one.pid))
 
     def look(self, number: int) -> None:
-        """The daemon looks for a lease's tree; what it has seen it does not say yet."""
+        """The daemon looks for a lease's tree, and does not say yet what it has seen."""
         self.wanted.discard(number)
         if lease := self.core.ledger.lease(number):
             self.seen[number] = self.tree_of(lease.claim.holder)
@@ -353,9 +357,8 @@ class World:
         return answer
 
     def is_waiting(self, asked: Caller) -> bool:
-        return asked not in self.answers and any(
-            waiter.caller == asked for pool in self.core.pools.values() for waiter in pool.queue()
-        )
+        waiters = [one for pool in self.core.pools.values() for one in pool.queue()]
+        return asked not in self.answers and any(one.caller == asked for one in waiters)
 
     def lease(self, asked: Caller) -> Lease:
         """The lease that this request was answered with, as it was then."""
@@ -377,7 +380,7 @@ class World:
 
 def as_written(record: ev.Record) -> ev.Record:
     """The record less what the file leaves out."""
-    if isinstance(record, ev.Promise):
+    if isinstance(record, ev.Granted | ev.Regained):
         return replace(record, waiter=None)
     return ev.Ended(record.lease, record.reason) if isinstance(record, ev.Ended) else record
 

@@ -1,10 +1,13 @@
 """Small worlds in which it matters who goes first: groups, and those who have waited for long."""
 
+from dataclasses import replace
+from math import inf
+
 from admission.core.leases import Bound, Claim, Class
 from admission.core.order import Ageing
 from tests.core import moves as mv
 from tests.core.moves import TICK_S, Ask
-from tests.core.small import SmallWorld
+from tests.core.small import FIRST, LAST, SECOND, THIRD, SmallWorld
 from tests.core.worlds import ANN, BEN, CAT, agents
 
 # Two of a group, one of another, any of which may give its units back for a while.
@@ -54,7 +57,7 @@ AGEING = SmallWorld(
         Ask(Claim(CAT, task="c", rank=Class.CRITICAL), 4),
     ),
     (mv.acquire, mv.release, mv.tick, mv.be_late),
-    ageing=Ageing(2 * TICK_S, TICK_S),
+    ageing=Ageing(2 * TICK_S, TICK_S, fill_in_s=0.0),
 )
 
 RESTART_AGEING = SmallWorld(
@@ -68,7 +71,58 @@ RESTART_AGEING = SmallWorld(
     (mv.acquire, mv.again, mv.release, mv.tick),
     grace_s=TICK_S,
     is_killed=True,
-    ageing=Ageing(2 * TICK_S, TICK_S),
+    ageing=Ageing(2 * TICK_S, TICK_S, fill_in_s=0.0),
 )
 
-WHO_GOES_FIRST = (GROUPS, SHARES, SHARES_UNWRITTEN, AGEING, RESTART_AGEING)
+# Large ones before a small one, whom it may pass for a while; another class, which may not.
+FILLING = SmallWorld(
+    "filling in",
+    500,
+    agents(2),
+    (
+        Ask(Claim(ANN, task="a"), 1),
+        Ask(Claim(BEN, task="large", weight=2), 2),
+        Ask(Claim(CAT, task="large too", weight=2, group="c"), 3),
+        Ask(Claim(ANN, task="small"), 4),
+    ),
+    (mv.acquire, mv.release, mv.tick),
+    ageing=Ageing(inf, inf, fill_in_s=2 * TICK_S),
+)
+
+# Where grants keep apart, so that one who might fill in can be too late.
+FILLING_SPACED = SmallWorld(
+    "filling in where grants keep apart",
+    100,
+    agents(2, 1, 1, 1),
+    (FILLING.asks[0], FILLING.asks[1], FILLING.asks[3]),
+    FILLING.verbs,
+    levels=(replace(FIRST, delay_ms=1500), SECOND, THIRD, LAST),
+    ageing=FILLING.ageing,
+)
+
+# Who may be passed was asked for before the daemon was killed.
+RESTART_FILLING = SmallWorld(
+    "restart of those who fill in",
+    200,
+    agents(2),
+    (
+        Ask(Claim(ANN, task="a", bound=Bound.PROCESS), 1),
+        Ask(Claim(BEN, task="large", weight=2, request=b"l"), 2),
+        Ask(Claim(CAT, task="small"), 3),
+    ),
+    (mv.acquire, mv.again, mv.release, mv.tick),
+    grace_s=TICK_S,
+    is_killed=True,
+    ageing=Ageing(inf, inf, fill_in_s=TICK_S),
+)
+
+WHO_GOES_FIRST = (
+    GROUPS,
+    SHARES,
+    SHARES_UNWRITTEN,
+    AGEING,
+    RESTART_AGEING,
+    FILLING,
+    FILLING_SPACED,
+    RESTART_FILLING,
+)

@@ -6,14 +6,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 from pathlib import Path
 from unittest.mock import patch
 
+from admission.core import by_hand
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.governor import Governor
-from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason, Waiter
+from admission.core.leases import Bound, Caller, Claim, Class, Holder, Lease, Reason, Waiter
 from admission.core.levels import PoolSpec
+from admission.core.reserving import Reservation
 from admission.protocol import (
     LENGTH_BYTES,
     AdmissionError,
@@ -30,6 +33,7 @@ from admission_client.dialogue import Dialogue
 from admission_client.waiting import Waiting
 from tests.fuzz.material import GOLDEN_FRAMES, ODD_VALUES, REQUESTS, TALKS, Dice, raw_frame, raw_map
 from tests.fuzz.sessions import FLOODING, STEPS_MAX, play, steps_from, story_of
+from tests.fuzz.worlds import live
 
 BOOT = "the boot of this test"
 
@@ -68,6 +72,14 @@ def session(data: bytes) -> None:
     play(steps_from(data))
 
 
+# --- the queue in hand --------------------------------------------------------------------------
+
+
+def hands(data: bytes) -> None:
+    """What hands do to the queue, over deaths of the daemon; see `tests.fuzz.worlds`."""
+    live(data)
+
+
 # --- the journal --------------------------------------------------------------------------------
 
 HOLDERS = [Holder(101, 1), Holder(102, 1), Holder(103, 1)]
@@ -92,6 +104,13 @@ def _records() -> list[ev.Record]:
         ev.Regained(4, 9),
         ev.LevelChanged(2, ("by hand",), by_hand_until=60.0),
         ev.Ended(5, Reason.RELEASED),
+        by_hand.Reserved(Reservation(1, "agents", 1, 5.0, 600.0, Class.CRITICAL, "g\u202e", True)),
+        by_hand.Reserved(Reservation(2, "operations", 1, 90.0, 150.0, group="g")),
+        by_hand.Paused("operations", inf),
+        by_hand.Paused("agents", 150.0),
+        by_hand.Moved(6, 1),
+        by_hand.Unpaused("operations"),
+        by_hand.Unreserved(1, "taken back by hand"),
         ev.Granted(Lease(6, claims[1], 6, 4.0, caller=Caller(2, 1))),
     ]
 
@@ -239,6 +258,8 @@ ACQUIRE, STATUS = (
     for op in ("acquire", "status")
 )
 TALK = range(len(REQUESTS) - TALKS, len(REQUESTS))
+BY_HAND = ("reserve", "unreserve", "pause", "unpause", "move", "cancel")
+HANDS = [index for index in TALK if REQUESTS[index]["op"] in BY_HAND]
 HANG_UP, WAIT_LONG = b"\0\0", b"\0\3\3"
 STORIES = (
     b"",
@@ -250,6 +271,9 @@ STORIES = (
     # All is taken, and many wait; then one asks, hangs up, and asks again.
     story_of([ACQUIRE], line=2, how=FLOODING) + story_of(TALK[:4]) + HANG_UP + story_of(TALK),
     story_of([ACQUIRE], line=2, how=FLOODING) + story_of(TALK[:6]) + WAIT_LONG + story_of(TALK[:3]),
+    # Many wait, and a hand reserves, pauses, puts ahead and takes out; then who asked is gone.
+    story_of([ACQUIRE], line=2, how=FLOODING) + story_of(HANDS, line=1) + HANG_UP,
+    story_of(HANDS, line=1) + story_of([ACQUIRE], how=FLOODING) + WAIT_LONG + story_of(HANDS),
     # Nobody reads.
     story_of([STATUS] * 3, line=1, how=FLOODING),
 )
@@ -257,6 +281,7 @@ STORIES = (
 TARGETS = {
     "decoder": Target(decoder, tuple(GOLDEN_FRAMES), 200),
     "session": Target(session, STORIES, 6),
+    "hands": Target(hands, (bytes(range(200)), bytes(range(0, 256, 7)) * 4), 30),
     "journal": Target(journal, (honest_journal(),), 4),
     "damaged_journal": Target(damaged_journal, (b"\0\x40\5\1\xff",), 6),
     "unchecked_journal": Target(unchecked_journal, (b"\0\x40\5\1", b"\0\x80\3\5"), 6),

@@ -7,6 +7,7 @@ import gc
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 import trio
@@ -16,6 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from admission.core import events as ev
 from admission.core.admission import Admission
+from admission.core.pool import Pool
 from admission.protocol import Frame, encode
 from admission.service.turns import Turns
 from tests.fuzz.material import FIELDS, ODD_VALUES, REQUESTS, packed, pairs_of, raw_frame, raw_map
@@ -85,6 +87,12 @@ def test_no_story_breaks_the_daemon_or_anybody_elses_lease(story: list[Step]) ->
 @given(st.lists(frames() | st.binary(max_size=30), max_size=5).map(b"".join))
 def test_however_a_stream_is_cut_the_same_frames_come_of_it(data: bytes) -> None:
     TARGETS["decoder"].run(data)
+
+
+@QUICK
+@given(st.binary(min_size=60, max_size=240))
+def test_whatever_hands_do_and_whenever_the_daemon_dies_all_holds(data: bytes) -> None:
+    TARGETS["hands"].run(data)
 
 
 @pytest.mark.parametrize("name", ["damaged_journal", "unchecked_journal"])
@@ -184,6 +192,14 @@ def test_a_core_that_forgets_who_it_granted_is_found(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Admission, "_cancel", cancel)
     with pytest.raises(BaseExceptionGroup):
         play([Say(0, encode({"id": 1, "op": "cancel", "target": 4}))])
+
+
+def test_a_pause_that_holds_nobody_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pool, "suits", lambda self, waiter: self.objection(waiter) is None)
+    dice = Random(1)
+    stories = [dice.randbytes(200) for _ in range(200)]
+    with pytest.raises(AssertionError):
+        list(map(TARGETS["hands"].run, stories))
 
 
 def test_a_dispatch_that_lets_an_exception_through_is_found(

@@ -88,7 +88,7 @@ REQUESTS: list[Frame] = [
     {"op": "watch"},
     {"op": "level"},
 ]
-ANSWERED_LATER: list[Frame] = [{"op": "orphans"}]
+ANSWERED_LATER: list[Frame] = [{"op": "orphans"}, {"op": "tasks"}]
 OF_A_LEASE: list[Frame] = [
     {"op": "release"},
     {"op": "renew"},

@@ -14,6 +14,7 @@ from admission.core.legs import Legs
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
 from admission.core.order import Ageing
+from admission.core.shedding import Shed
 from admission.protocol import BadConfiguration
 from admission.service.access import Access
 from admission.service.config import Config, default_path, load, parse
@@ -71,7 +72,7 @@ def test_the_default_limits_are_those_of_the_design() -> None:
 
 def test_an_empty_file_means_the_defaults() -> None:
     assert parse("", "c.toml") == Config()
-    assert parse("[throttle]\n[pools]\n[limits]\n", "c.toml") == Config()
+    assert parse("[throttle]\n[pools]\n[limits]\n[shed]\n", "c.toml") == Config()
 
 
 def test_who_waits_for_too_long_is_told_by_the_bounds_of_the_file() -> None:
@@ -79,6 +80,13 @@ def test_who_waits_for_too_long_is_told_by_the_bounds_of_the_file() -> None:
     assert parse(text, "c.toml").core_limits.alarm_s == (5.0, 600.0, 7200.0)
     with pytest.raises(BadConfiguration, match='did you mean "alarm_normal_s"'):
         parse("[queue]\nalarm_normal = 5\n", "c.toml")
+
+
+def test_what_is_done_about_pressure_that_remains_is_asked_for() -> None:
+    assert parse("", "c.toml").throttle.shed.policy == ()
+    text = '[shed]\npolicy = ["park", "advise", "park"]\npark_pct = 90\nfreeze_max_s = 5\n'
+    shed = parse(text, "c.toml").throttle.shed
+    assert shed == Shed(("park", "advise"), park_pct=90.0, freeze_max_s=5.0)
 
 
 def test_one_figure_of_one_level_can_be_changed_and_its_pools_follow() -> None:
@@ -201,6 +209,12 @@ def test_an_unknown_key_is_named_with_its_table_and_what_was_meant(text: str, sa
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ('[shed]\npolicy = ["kill"]', "[shed]: policy[0]: Invalid enum value 'kill'"),
+        ("[shed]\nfreeze_max_s = 21", "[shed]: freeze_max_s: Expected float <= 20.0"),
+        (
+            "[shed]\npark_every = 21",
+            '[shed]: unknown key "park_every"; did you mean "park_every_s"?',
+        ),
         ('[throttle]\ninterval_s = "30"', "[throttle]: interval_s: Expected float, got str"),
         ("[throttle]\ninterval_s = nan", "[throttle]: interval_s: Expected float > 0.0"),
         ("[throttle]\ninterval_s = inf", "[throttle]: interval_s: Expected float <= 1000000.0"),

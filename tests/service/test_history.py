@@ -13,7 +13,8 @@ from admission.core import events as ev
 from admission.core.leases import Reason
 from admission.core.sample import Sample
 from admission.service.history import reading, recorder, schema
-from admission.service.history.recorder import LEASES_AT_ONCE, RECORDS_MAX, SAMPLES_MAX
+from admission.service.history.recorder import RECORDS_MAX, SAMPLES_MAX
+from admission.service.history.rows import LEASES_AT_ONCE, LEASES_PER_S
 from admission.service.history.store import Store
 from tests.service.notes import NOON, Notes, count
 
@@ -223,7 +224,7 @@ def test_a_lease_that_was_left_out_is_listed_at_its_end_if_there_is_room_by_then
     notes: Notes,
 ) -> None:
     leases = [notes.lease(number) for number in range(LEASES_AT_ONCE + 1)]
-    notes.now += 1 / recorder.LEASES_PER_S
+    notes.now += 1 / LEASES_PER_S
     notes.end(leases[-1])
     assert notes.save()
     assert len(reading.leases(notes.path, 0)) == LEASES_AT_ONCE + 1

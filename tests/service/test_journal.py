@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admission.core import by_hand
+from admission.core import by_hand, shedding
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.governor import Governor
@@ -76,6 +76,10 @@ STORY: list[ev.Record] = [
     by_hand.Unreserved(7, "taken back by hand"),
     by_hand.Paused("agents", inf),
     by_hand.Unpaused("agents"),
+    shedding.Frozen(2, 104.0),
+    shedding.Thawed(2),
+    shedding.Parking(2),
+    shedding.Parked(2, 1000),
     ev.LevelChanged(0, (), None),
 ]
 HEAD = frame(0, "Stamp", Stamp(FORMAT, BOOT))

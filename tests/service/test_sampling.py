@@ -13,6 +13,7 @@ from admission.core.admission import Admission
 from admission.core.governor import Governor
 from admission.core.leases import Caller, Claim, Holder
 from admission.core.levels import LEVELS, pools_of
+from admission.core.places import places_of
 from admission.core.sample import Sample
 from admission.service.config import Config
 from admission.service.sampler import Sampler
@@ -249,7 +250,7 @@ async def test_a_machine_that_slept_settles_before_more_is_added_and_nothing_is_
     core = lookout.core
     core.handle(12.0, ev.Acquire(Caller(1, 2), Claim(Holder(2, 1))))
     assert (core.pools["agents"].in_use, len(core.pools["agents"].waiters)) == (1, 1)
-    (place,) = core.pools["agents"].places(12.0)
+    (place,) = places_of(core.pools["agents"], 12.0)
     assert place.reason.startswith("the machine has to settle")
     core.handle(core.wakeup(), ev.TimePassed())
     assert core.pools["agents"].in_use == 2

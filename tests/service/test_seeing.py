@@ -20,11 +20,12 @@ pytestmark = pytest.mark.trio
 
 FULL = {"weight": 5}
 SECRETS: Frame = {"task": "merger", "group": "finance", "bound": "process"}
+SECRETS |= {"agent": "auditor", "workspace": "/srv/takeover"}
 
 
 def leaks(frame: object, *holders: Holder) -> list[str]:
     """Which of the secrets stand anywhere in what was told."""
-    words = ["merger", "finance", *(str(holder.pid) for holder in holders)]
+    words = ["merger", "finance", "auditor", "takeover", *(str(holder.pid) for holder in holders)]
     return [word for word in words if word in str(frame)]
 
 
@@ -63,7 +64,7 @@ async def test_its_user_and_the_operator_see_all_of_it(
     stage.hold(mine, **SECRETS)
     for line in (member(stage, ANN), stage.connect()):
         found = stage.ask(line, "leases")
-        assert len(leaks(found, mine.peer.holder)) == 3
+        assert len(leaks(found, mine.peer.holder)) == 5
 
 
 async def test_nothing_is_found_by_what_one_may_not_see(

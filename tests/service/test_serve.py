@@ -45,6 +45,14 @@ def test_only_the_same_living_process_is_living() -> None:
 
 # --- the whole daemon ---------------------------------------------------------------------------
 
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of whoever runs the tests."""
+    for name in ("CONFIG", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+
+
 CODE = "import sys; from admission.service.serve import run; run(sys.argv[1], detach={})"
 
 
@@ -52,7 +60,7 @@ CODE = "import sys; from admission.service.serve import run; run(sys.argv[1], de
 def daemon(path: Path) -> Iterator[subprocess.Popen[str]]:
     """A daemon in a process of its own, once it serves."""
     words = [sys.executable, "-c", CODE.format(False), str(path)]
-    environment = {**os.environ, "XDG_CONFIG_HOME": str(path.parent / "none"), "ADMISSION_LOG": ""}
+    environment = {**os.environ, "ADMISSION_LOG": ""}
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stderr is not None
@@ -117,13 +125,12 @@ def test_a_second_daemon_leaves_the_first_one_alone(path: Path) -> None:
 
 def test_a_detached_daemon_serves_when_its_starter_ends(path: Path) -> None:
     words = [sys.executable, "-c", CODE.format(True), str(path)]
-    environment = {**os.environ, "XDG_CONFIG_HOME": str(path.parent / "none")}
-    subprocess.run(words, check=True, env=environment, timeout=PATIENCE_S)
+    subprocess.run(words, check=True, timeout=PATIENCE_S)
     with connected(path) as sock:
         pid = ask(sock, "hello")["pid"]
         assert isinstance(pid, int)
         # It says why it can't be started twice, to whoever would start it.
-        second = subprocess.run(words, check=False, capture_output=True, text=True, env=environment)
+        second = subprocess.run(words, check=False, capture_output=True, text=True)
         assert f"AlreadyServed: a daemon serves {path} already (process {pid})" in second.stderr
         os.kill(pid, signal.SIGTERM)
         assert sock.recv(1) == b""
@@ -131,9 +138,8 @@ def test_a_detached_daemon_serves_when_its_starter_ends(path: Path) -> None:
 
 
 def test_a_journal_that_can_not_be_read_is_no_reason_to_grant_twice(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path,
 ) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(path.parent / "none"))
     path.with_suffix(".journal").mkdir()
     with pytest.raises(Unavailable, match=r"can't be read .* repair or remove it") as problem:
         serve.run(str(path))

@@ -9,7 +9,7 @@ import pytest
 
 from admission.core.leases import Holder
 from admission.protocol import AdmissionError, Frame
-from admission.service import survey
+from admission.service import desk, survey
 from admission.service.evidence import (
     Probe,
     age_s,
@@ -165,12 +165,12 @@ async def test_a_look_that_hangs_or_fails_is_an_answer_and_holds_nobody_up(
     client = await house.connect()
     probe = StuckProbe()
     monkeypatch.setattr(house.stage.daemon.survey, "_probe", probe)
-    monkeypatch.setattr(survey, "ANSWER_S", 0.01)
+    monkeypatch.setattr(desk, "ANSWER_S", 0.01)
     first = await client.request("orphans")
     assert (await client.ask("hello"))["ok"]
     assert code_of(await client.answer(first)) == "too_many_connections"
     probe.goes_on.set()
-    monkeypatch.setattr(survey, "ANSWER_S", 60.0)
+    monkeypatch.setattr(desk, "ANSWER_S", 60.0)
     answer = await client.ask("orphans")
     assert code_of(answer) == "too_many_connections"
     assert "Input/output error" in str(answer["error"])

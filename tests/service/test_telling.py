@@ -6,8 +6,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from admission.core.leases import Holder
 from admission.protocol import Frame
-from admission.service.daemon import PLACES_INTERVAL_S, WAITERS_TOLD_PER_S
-from admission.service.telling import WATCHER_BACKLOG_BYTES_MAX, Watchers
+from admission.service.telling import (
+    PLACES_INTERVAL_S,
+    WAITERS_TOLD_PER_S,
+    WATCHER_BACKLOG_BYTES_MAX,
+    Watchers,
+)
 from tests.service.conftest import Start
 from tests.service.stage import Recorder, Stage, rest
 

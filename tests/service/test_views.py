@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from trio.testing import MockClock
 
-from admission.core import by_hand
+from admission.core import by_hand, shedding
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.governor import Governor
@@ -203,6 +203,10 @@ def test_every_record_is_an_event_of_a_topic_that_can_be_watched_or_none() -> No
         by_hand.Paused("agents", inf),
         by_hand.Unpaused("agents"),
         by_hand.Moved(2, 1),
+        shedding.Frozen(1, 0.0),
+        shedding.Thawed(1),
+        shedding.Parking(1),
+        shedding.Parked(1, 0),
         ev.Numbered(1, 2),
     ]
     assert {type(record) for record in records} == set(get_args(ev.Record))
@@ -260,6 +264,8 @@ async def test_replies_have_the_shape_of_the_golden_ones(
 
 # `tests.service.test_by_hand` has these.
 OF_A_HAND = ("reserved", "unreserved", "paused", "unpaused", "moved", "alarm")
+# And `tests.service.test_shedder` these.
+OF_PRESSURE = ("advice", "frozen", "thawed", "parking", "park")
 
 
 @pytest.mark.trio
@@ -289,7 +295,8 @@ async def test_events_have_the_shape_of_the_golden_ones(
     watcher.backlog_bytes = 0
     await rest(3)
     goldens = {one.name: one.message for one in load("events.json")}
-    goldens = {name: one for name, one in goldens.items() if one["event"] not in OF_A_HAND}
+    elsewhere = (*OF_A_HAND, *OF_PRESSURE)
+    goldens = {name: one for name, one in goldens.items() if one["event"] not in elsewhere}
     goldens["queued"] = goldens.pop("queued, with a guess")
     del goldens["queued, without a guess"]
     sent = {str(one["event"]): one for one in [*line.events(*goldens), *watcher.events(*goldens)]}

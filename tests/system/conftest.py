@@ -8,6 +8,7 @@ from types import FrameType
 
 import pytest
 
+from tests.system.forge import Forge
 from tests.system.stage import Stage
 
 LIMIT_S = 60
@@ -29,6 +30,13 @@ def limit() -> Iterator[None]:
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def forge() -> Iterator[None]:
+    """Where the daemons come from; it ends with the tests."""
+    yield
+    Forge.of_this_process().end()
 
 
 @pytest.fixture

@@ -8,15 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Self
+from unittest.mock import patch
 
 import psutil
 
 from admission.protocol import Frame
-from admission_client import Client
+from admission_client import Client, cli
 from admission_client.granted import mapping, rows, whole
+from tests.system.forge import Forge
 
 COMMAND = [sys.executable, "-P", "-m", "admission_client.cli"]
 
@@ -91,8 +94,13 @@ class Stage:
 
     def serve(self, *options: str) -> None:
         """Starts a daemon, and returns when it serves."""
-        started = self.run("serve", "--detach", *options)
-        assert started.returncode == 0, started.stderr
+        forge = Forge.of_this_process()
+        if forge.can_serve(self.env):
+            status, said = forge.serve(self.env, self.folder, *options)
+        else:
+            started = self.run("serve", "--detach", *options)
+            status, said = started.returncode, started.stderr
+        assert status == 0, said
         self.daemon_pid = int(self.socket.with_suffix(".lock").read_text())
 
     def kill_daemon(self, number: int = signal.SIGKILL) -> None:
@@ -149,6 +157,20 @@ class Stage:
             check=False,
         )
 
+    def call(self, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+        """The same in this process, which is fast: of what asks and answers, and becomes nobody."""
+        said, told = StringIO(), StringIO()
+        with (
+            patch.dict(os.environ, self.env | env, clear=True),
+            redirect_stdout(said),
+            redirect_stderr(told),
+        ):
+            try:
+                status = cli.main(list(words))
+            except SystemExit as end:  # of argparse
+                status = int(end.code or 0)
+        return subprocess.CompletedProcess(words, status, said.getvalue(), told.getvalue())
+
     def hold(self, *options: str) -> "subprocess.Popen[bytes]":
         """A holder that lives until it is killed or its standard input is closed."""
         return self.spawn("run", *options, "--", "cat")
@@ -157,6 +179,10 @@ class Stage:
 
     def client(self) -> Client:
         return Client(str(self.socket))
+
+    def set_level(self, level: int) -> None:
+        with self.client() as client:
+            client.ask("level", {"set": level})
 
     def look(self) -> "View":
         with self.client() as client:

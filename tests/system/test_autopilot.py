@@ -49,7 +49,7 @@ def _begin(stage: Stage, *options: str, tasks: int) -> "subprocess.Popen[bytes]"
 
 
 def test_every_task_runs_once_and_never_more_than_the_level_allows(stage: Stage) -> None:
-    assert stage.run("level", "1").returncode == 0
+    stage.set_level(1)
     done = _autopilot(stage, "--agents", "8", _tasks(stage, *_recorders(stage, 8, 0.2)))
     assert done.returncode == 0, done.stderr
     assert most_at_once(list(intervals(stage.folder))) == 3
@@ -78,7 +78,7 @@ def test_a_task_that_fails_is_shown_with_its_last_words_and_the_rest_goes_on(sta
 
 def test_a_task_has_its_folder_its_environment_and_the_levels_parameters(stage: Stage) -> None:
     (stage.folder / "below").mkdir()
-    assert stage.run("level", "2").returncode == 0
+    stage.set_level(2)
     show = 'printf "%s " "$PWD" "$COLOUR" "$ADMISSION_BATCH_SIZE" "$ADMISSION_REASONING_EFFORT"'
     line = {"task": "show", "command": show, "cwd": "below", "env": {"COLOUR": "blue"}}
     done = _autopilot(stage, _tasks(stage, json.dumps(line)))
@@ -147,7 +147,7 @@ def test_ctrl_c_twice_ends_what_runs(stage: Stage) -> None:
 
 
 def test_tasks_that_wait_are_taken_back_by_ctrl_c(stage: Stage) -> None:
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     holder = stage.hold()
     stage.until(lambda view: view.in_use() == 1)
     process = stage.spawn("autopilot", _tasks(stage, "touch ran"))

@@ -87,7 +87,7 @@ def test_what_outlived_its_lease_and_what_waits_in_vain_is_told(stage: Stage) ->
     left = int(starter.stdout.readline())
     starter.wait()
     stage.until(lambda view: view.in_use() == 0)
-    assert stage.run("level", "2").returncode == 0
+    stage.set_level(2)
     waiter = stage.hold("--weight", "3")
     stage.until(lambda view: view.waiters == [waiter.pid])
     while psutil.Process(left).name() != "sleep":

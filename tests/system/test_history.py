@@ -23,7 +23,7 @@ def _path(stage: Stage) -> Path:
 
 
 def test_a_lease_and_a_level_are_still_known_when_the_daemon_has_ended(stage: Stage) -> None:
-    assert stage.run("level", "2").returncode == 0
+    stage.set_level(2)
     assert stage.run("run", "--task", "refactor", "--", "true").returncode == 0
     stage.until(lambda view: view.in_use() == 0)
     stage.kill_daemon(signal.SIGTERM)
@@ -40,6 +40,7 @@ def test_a_lease_and_a_level_are_still_known_when_the_daemon_has_ended(stage: St
 
 
 def test_without_utf_8_the_drawing_is_plain(stage: Stage) -> None:
+    stage.look_until(lambda view: view.status["sample"] is not None)
     stage.kill_daemon(signal.SIGTERM)
     shown = stage.run("history", PYTHONIOENCODING="ascii")
     assert shown.returncode == 0, shown.stderr

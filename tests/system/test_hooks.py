@@ -83,7 +83,7 @@ def test_an_agent_killed_at_any_point_leaves_nothing(stage: Stage) -> None:
 
 
 def test_three_subagents_at_once_at_a_limit_of_two_are_two(stage: Stage) -> None:
-    assert stage.run("level", "2").returncode == 0
+    stage.set_level(2)
     with Agent(stage) as agent:
         asked = [agent.tell("PreToolUse", "--wait", "1s", **before_subagent(n)) for n in range(3)]
         answers = [agent.answer(number) for number in asked]
@@ -107,7 +107,7 @@ def test_three_subagents_at_once_at_a_limit_of_two_are_two(stage: Stage) -> None
 
 
 def test_a_subagent_waits_for_its_slot_and_gets_it(stage: Stage) -> None:
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     holder = stage.hold("--task", "other")
     stage.until(lambda view: view.in_use() == 1)
     with Agent(stage) as agent:
@@ -119,7 +119,7 @@ def test_a_subagent_waits_for_its_slot_and_gets_it(stage: Stage) -> None:
 
 
 def test_a_killed_agents_waiting_hook_wins_no_slot(stage: Stage) -> None:
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     holder = stage.hold("--task", "other")
     stage.until(lambda view: view.in_use() == 1)
     with Agent(stage) as agent:
@@ -132,7 +132,7 @@ def test_a_killed_agents_waiting_hook_wins_no_slot(stage: Stage) -> None:
 
 
 def test_a_refused_prompt_is_refused_in_the_agents_own_way(stage: Stage) -> None:
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     stage.hold("--task", "other")
     stage.until(lambda view: view.in_use() == 1)
     with Agent(stage) as claude, Agent(stage, kind="codex") as codex:
@@ -172,7 +172,7 @@ def test_a_headless_agent_holds_its_slot_to_its_end(stage: Stage) -> None:
 
 
 def test_an_agent_that_was_admitted_already_takes_no_second_slot(stage: Stage) -> None:
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     with Agent(stage, under="run") as agent:
         assert agent.ask("UserPromptSubmit", "--wait", "0", prompt="go") == (0, "", "")
         assert len(stage.look().leases) == 1
@@ -185,7 +185,7 @@ def test_an_agent_that_was_admitted_already_takes_no_second_slot(stage: Stage) -
 
 def test_an_agent_within_anothers_turn_shares_its_slot(stage: Stage) -> None:
     """Else a session that runs `claude -p` would wait behind itself."""
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     with Agent(stage) as outer:
         outer.ask("UserPromptSubmit", prompt="go")
         event: Frame = {"hook_event_name": "UserPromptSubmit", "session_id": "inner"}

@@ -60,11 +60,11 @@ def _start(stage: Stage, kind: str) -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_a_program_is_held_back_until_the_level_falls(stage: Stage, kind: str) -> None:
-    assert stage.run("level", "2").returncode == 0
+    stage.set_level(2)
     with _start(stage, kind) as program:
         assert program.stdout is not None
         assert [program.stdout.readline().strip() for _ in range(3)] == ["2", "2", "0.02"]
-        assert stage.run("level", "0").returncode == 0
+        stage.set_level(0)
         told, message = program.stdout.read().splitlines()
         assert told == "True"
         assert message.startswith("level 0 (normal): ")

@@ -18,7 +18,7 @@ def _agent(stage: Stage, name: str) -> str:
 def test_run_tells_an_agent_under_pressure_and_only_then(stage: Stage) -> None:
     claude, codex = _agent(stage, "claude"), _agent(stage, "codex")
     assert stage.run("run", "--", claude, "-p", "x").stdout == "|-p x\n"
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     assert stage.run("run", "--", claude, "-p", "x").stdout == "low|-p x\n"
     told = stage.run("run", "--", codex, "exec", "x").stdout
     assert told == "|exec -c model_reasoning_effort=low x\n"
@@ -32,7 +32,7 @@ def test_a_table_of_ones_own_is_gone_by_and_a_wrong_one_refused(stage: Stage) ->
     before = stage.config.read_text()
     stage.config.write_text(before + '[agents.mine]\neffort_args = ["--think", "{effort}"]\n')
     assert stage.run("reload").returncode == 0
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     assert stage.run("run", "--", mine, "x").stdout == "|--think low x\n"
     stage.config.write_text(before + '[agents.mine]\nefort_args = ["x"]\n')
     refused = stage.run("reload")
@@ -59,7 +59,7 @@ def test_the_autopilots_tasks_are_told_as_well_and_only_under_pressure(stage: St
     lines = ["claude -p 'a b'", "codex exec 'a b'", "aider --message x", "cd / && claude -p x"]
     unchanged = ["|-p a b\n", "|exec a b\n", "|--message x\n", "|-p x\n"]
     assert _by_autopilot(stage, *lines) == unchanged
-    assert stage.run("level", "2").returncode == 0
+    stage.set_level(2)
     assert _by_autopilot(stage, *lines) == [
         "medium|-p a b\n",
         "|exec -c model_reasoning_effort=medium a b\n",

@@ -76,7 +76,7 @@ def test_where_none_runs_it_serves(empty_stage: Stage) -> None:
 
 
 def test_three_times_in_a_row_holders_waiters_and_connections_go_on(stage: Stage) -> None:
-    assert stage.run("level", "1").returncode == 0  # three at a time, also for those who follow
+    stage.set_level(1)  # three at a time, also for those who follow
     with _resumer(stage) as resumer:
         assert resumer.stdout is not None
         held = resumer.stdout.readline()

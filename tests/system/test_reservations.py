@@ -8,7 +8,7 @@ def test_critical_work_starts_at_level_3_under_a_reservation_that_outlives_the_d
 ) -> None:
     reserve = ("reserve", "agents", "1", "--class", "critical", "--for", "1h", "--whole")
     assert stage.run(*reserve).returncode == 0
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     other = stage.hold("--task", "other")
     view = stage.until(lambda view: other.pid in view.waiters)
     assert "1 of agents is reserved for class critical" in str(view.waiting[0]["reason"])

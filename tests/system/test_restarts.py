@@ -97,7 +97,7 @@ def test_bodies_notice_no_restart_and_nobody_gets_their_slots(empty_stage: Stage
 def test_commands_that_wait_keep_their_places_before_newcomers(empty_stage: Stage) -> None:
     stage = empty_stage
     _serve(stage)
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     holder = stage.hold()
     stage.until(lambda view: view.in_use() == 1)
     waiters: list[Process] = []
@@ -122,7 +122,7 @@ def _waiters(stage: Stage) -> list[int]:
 
 
 def test_who_waits_starts_the_daemon_anew_where_nobody_else_does(stage: Stage) -> None:
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     holder = stage.hold()
     stage.until(lambda view: view.in_use() == 1)
     waiters = [stage.hold() for _ in range(4)]

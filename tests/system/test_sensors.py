@@ -19,7 +19,9 @@ from tests.system.stage import now_s
 LIMIT_S = 50.0
 MIB = 1024 * 1024
 BALLAST_BYTES = 400 * MIB
-SPIN = "while True: pass"
+TRIES = 10
+# Whoever else works on this machine goes before it: it is the CPU that is to be busy.
+SPIN = "import os; os.nice(19)\nwhile True: pass"
 # Takes memory for real, says so, and keeps it until its standard input is closed.
 HOLD = """
 import sys
@@ -61,28 +63,23 @@ def triggers() -> Iterator[Triggers]:
 
 
 @pytest.mark.trio
-async def test_a_burst_of_spinning_processes_wakes_whoever_waits(triggers: Triggers) -> None:
+async def test_a_burst_of_spinning_processes_wakes_whoever_waits_but_not_all_the_time(
+    triggers: Triggers,
+) -> None:
     """Within two windows of 2 s and what a busy machine adds; the promise is 3 s.
 
     What woke it is told by reading: a wake alone says nothing, and the first may be spurious.
     """
     sensors = Sensors()
     sensors.read_fast(0.0)
-    with spinning(4 * (os.cpu_count() or 1)), trio.fail_after(LIMIT_S):
-        stall_pct = 0.0
-        while stall_pct < 20:
-            await triggers.wait()
-            stall_pct = sensors.read_fast(0.0).cpu_stall_pct or 0.0
-
-
-@pytest.mark.trio
-async def test_triggers_wake_again_and_again_but_not_all_the_time(triggers: Triggers) -> None:
     wakes = 0
     begun_at = now_s()
     with spinning(4 * (os.cpu_count() or 1)), trio.fail_after(LIMIT_S):
-        while wakes < 3:
+        stall_pct = 0.0
+        while stall_pct < 20 or wakes < 3:
             await triggers.wait()
             wakes += 1
+            stall_pct = max(stall_pct, sensors.read_fast(0.0).cpu_stall_pct or 0.0)
     # One may be spurious, right after the start; the kernel tells of the others once in 2 s.
     assert now_s() - begun_at > 2.0
 
@@ -106,23 +103,30 @@ def test_memory_that_is_really_taken_shows_in_the_reading_and_goes_again() -> No
     assert before.memory_total_bytes is not None
     if before.memory_available_bytes is None or before.memory_available_bytes < 3 * BALLAST_BYTES:
         pytest.skip("this machine has no memory to spare")
-    expected_pct = 100 * BALLAST_BYTES / before.memory_total_bytes
-    with ballast(BALLAST_BYTES):
-        during = sensors.read_fast(1.0)
-    after = until_below(sensors, before.memory_used_pct + expected_pct / 2)
-    assert during.memory_used_pct is not None
-    # Others live on this machine too, so half of it either way.
-    assert during.memory_used_pct - before.memory_used_pct > expected_pct / 2
-    assert after < during.memory_used_pct
+    # Others live on this machine too: half of it, and again where they have just given some back.
+    half_pct = 50 * BALLAST_BYTES / before.memory_total_bytes
+    for _ in range(TRIES):
+        before_pct = used_pct(sensors)
+        with ballast(BALLAST_BYTES):
+            during_pct = used_pct(sensors)
+        until_below(sensors, during_pct - half_pct)
+        if during_pct - before_pct > half_pct:
+            return
+    raise AssertionError(f"{BALLAST_BYTES} bytes never showed")
 
 
-def until_below(sensors: Sensors, pct: float) -> float:
-    """The first reading below this: memory comes back a little after its process has ended."""
+def used_pct(sensors: Sensors) -> float:
+    found = sensors.read_fast(0.0).memory_used_pct
+    assert found is not None
+    return found
+
+
+def until_below(sensors: Sensors, pct: float) -> None:
+    """Memory comes back a little after its process has ended."""
     give_up_at = now_s() + LIMIT_S
     while now_s() < give_up_at:
-        used_pct = sensors.read_fast(0.0).memory_used_pct
-        if used_pct is not None and used_pct < pct:
-            return used_pct
+        if used_pct(sensors) < pct:
+            return
         time.sleep(0.01)
     raise AssertionError(f"memory stayed above {pct:.1f} %")
 

@@ -205,10 +205,10 @@ def test_a_survivor_gives_back_what_its_holder_left_it(
 
 
 @contextmanager
-def own_cgroup(stage: Stage) -> Iterator[Path]:
+def own_cgroup(folder: Path) -> Iterator[Path]:
     """A cgroup of version 2, with nobody in it; skips where none can be made."""
     for root in UNIFIED:
-        group = root / f"admission-test-{os.getpid()}-{stage.folder.name}"
+        group = root / f"admission-test-{os.getpid()}-{folder.name}"
         if (root / "cgroup.controllers").exists():
             with suppress(OSError):
                 group.mkdir()
@@ -228,7 +228,7 @@ def own_cgroup(stage: Stage) -> Iterator[Path]:
 def test_what_hides_from_all_but_its_cgroup_is_found_by_that(
     stage: Stage, family: Callable[[str], Holder]
 ) -> None:
-    with own_cgroup(stage) as group:
+    with own_cgroup(stage.folder) as group:
         holder = family("tree")
         (group / "cgroup.procs").write_text(str(holder.pid))
         be_seen(stage)

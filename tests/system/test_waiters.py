@@ -12,7 +12,7 @@ ADMISSION = shlex.join(COMMAND)
 
 def _full(stage: Stage) -> "subprocess.Popen[bytes]":
     """Level 3 takes one; it is taken."""
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     holder = stage.hold("--task", "busy")
     stage.until(lambda view: view.in_use() == 1)
     return holder
@@ -93,7 +93,7 @@ def test_a_quiet_waiter_says_nothing(stage: Stage) -> None:
 
 
 def test_a_command_run_under_a_lease_shares_it(stage: Stage) -> None:
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     command = f"{ADMISSION} run -- {ADMISSION} run -- echo inside"
     assert stage.run("run", "--no-wait", "--", "sh", "-c", command).stdout == "inside\n"
 
@@ -101,7 +101,7 @@ def test_a_command_run_under_a_lease_shares_it(stage: Stage) -> None:
 def test_an_acquire_in_a_script_under_a_lease_shares_it_and_its_release_spares_it(
     stage: Stage,
 ) -> None:
-    assert stage.run("level", "3").returncode == 0
+    stage.set_level(3)
     script = f"lease=$({ADMISSION} acquire --no-wait) && {ADMISSION} release $lease && cat"
     outer = stage.spawn("run", "--", "sh", "-c", script)
     assert outer.stdout is not None
@@ -141,7 +141,7 @@ def test_the_exit_status_is_the_commands_own(stage: Stage) -> None:
 
 
 def test_a_command_finds_what_it_was_granted_in_its_environment(stage: Stage) -> None:
-    assert stage.run("level", "2").returncode == 0
+    stage.set_level(2)
     found = stage.run("run", "--", "env").stdout.splitlines()
     variables = dict(line.split("=", 1) for line in found if line.startswith("ADMISSION_"))
     assert int(variables["ADMISSION_LEASE"]) == int(variables["ADMISSION_FENCE"]) > 0

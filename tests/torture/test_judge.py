@@ -2,7 +2,8 @@
 
 import pytest
 
-from scripts.torture.judge import Change, Rules, Violation, judge, levels_between
+from scripts.torture.judge import judge
+from scripts.torture.reading import Change, Rules, Violation, levels_between
 from scripts.torture.records import Record
 
 RULES = Rules({"agents": (2, 1), "operations": (1, 1)}, grace_s=9.0)

@@ -29,6 +29,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("daemon", work.check_daemon),
     ("leases", work.check_leases),
     ("orphans", work.check_orphans),
+    ("stopped", work.check_stopped),
     ("clock", machine.check_clock),
     ("limits", machine.check_limits),
     ("sensors", machine.check_sensors),

@@ -7,7 +7,9 @@ from admission import __version__
 from admission.core.durations import said
 from admission.protocol import AdmissionError, Frame
 from admission.service.checkup.finding import Finding, ok, problem, warning
-from admission.service.checkup.scene import Scene, is_there
+from admission.service.checkup.scene import Scene, is_locked, is_there
+from admission.service.shedder import record_path
+from admission.service.standstill import read_record, release_all
 
 OLD_S = 86_400.0
 # An end of this very moment is no lost one.
@@ -140,6 +142,27 @@ def check_orphans(scene: Scene) -> Iterator[Finding]:
         "orphans",
         f"{_counted(len(survivors), 'process')} outlived a lease, {size:.0f} MiB in all; {about}",
         '"admission orphans" names them, "admission orphans --stop" ends them',
+    )
+
+
+def check_stopped(scene: Scene) -> Iterator[Finding]:
+    """Whom a daemon left stopped that did not come back. Silent while one is there."""
+    if scene.path is None or is_locked(scene.path):
+        return
+    path = record_path(scene.path)
+    record = read_record(path)
+    if not record:
+        return
+
+    def mend() -> str:
+        return f"{_counted(release_all(path), 'process')} stopped by a daemon that is gone go on"
+
+    yield problem(
+        "stopped",
+        f"a daemon is gone that had stopped {_counted(len(record.splitlines()), 'process')} "
+        "for a few seconds, and nobody has had them go on",
+        'have them go on with "admission doctor --fix", or start a daemon, which does it',
+        mend,
     )
 
 

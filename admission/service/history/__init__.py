@@ -6,7 +6,9 @@ over and goes on, and a file that can't be written is a line in `degraded`.
     schema.py     the tables, and how the file is opened for writing
     store.py      writes batches, in one thread
     thinning.py   keeps the file small: a day in full, a month by the minute
-    recorder.py   the daemon's door: a queue that never blocks, and the thread behind it
+    rows.py       rows on their way to it: a queue that never blocks, and how many may come
+    recorder.py   the daemon's door, and the thread behind it
+    remembering.py  what a daemon that starts is told of it
     reading.py    for everybody else, daemon or no daemon
 
 Instants (`at`, `*_at`) are seconds since 1970 in UTC, durations end in `_s`. A wall clock can be

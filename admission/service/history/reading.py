@@ -106,7 +106,7 @@ def read_samples(path: Path, since: float) -> Iterator[Recorded]:
     """
     last = 0
     while True:
-        with _reading(path) as connection:
+        with reading(path) as connection:
             rows = connection.execute(_PAGE, (last, since)).fetchall()
         for number, at, boot, level, in_use, waiting, monotonic_s, *figures in rows:
             last = number
@@ -123,27 +123,27 @@ def series(path: Path, since: float, until: float, points: int) -> list[Bucket]:
     first. One in which nothing was seen is left out. Samples in full and minutes count alike.
     """
     step_s = (until - since) / points
-    with _reading(path) as connection:
+    with reading(path) as connection:
         rows = connection.execute(_SERIES, {"since": since, "until": until, "step": step_s})
         return [Bucket(since + index * step_s, *row) for index, *row in rows]
 
 
 def level_changes(path: Path, since: float) -> list[Change]:
     """The changes of the level, in the order in which they came."""
-    with _reading(path) as connection:
+    with reading(path) as connection:
         rows = connection.execute(_CHANGES, (since,)).fetchall()
     return [Change(at, level, bool(hand), _words(reasons)) for at, level, hand, reasons in rows]
 
 
 def leases(path: Path, since: float) -> list[Held]:
     """The leases that ended since then, or were granted and have not; in order of their grants."""
-    with _reading(path) as connection:
+    with reading(path) as connection:
         return [Held(*row) for row in connection.execute(_LEASES, (since,))]
 
 
 def ends(path: Path) -> tuple[float, float] | None:
     """When the oldest and the newest of it all were seen; None of an empty history."""
-    with _reading(path) as connection:
+    with reading(path) as connection:
         oldest, newest = connection.execute(_ENDS).fetchone()
     return None if oldest is None else (oldest, newest)
 
@@ -156,7 +156,12 @@ def _words(written: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file, open to be read.
+
+    Raises:
+        Unavailable: see above; also what comes of reading it.
+    """
     if not path.exists():
         raise _missing(path)
     try:

@@ -15,14 +15,19 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import inf
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 
 from admission.core import events as ev
+from admission.core.estimates import Learnt, Recalled
+from admission.core.foresight import Remembered
 from admission.core.leases import Lease
 from admission.core.sample import Sample
 from admission.service.history import store as sql
-from admission.service.history.schema import SAMPLE_COLUMNS, Damaged, set_aside
+from admission.service.history.remembering import recalled, remembered
+from admission.service.history.rows import Allowance, Queue
+from admission.service.history.schema import RUN_COLUMNS, SAMPLE_COLUMNS, Damaged, set_aside
 from admission.service.history.store import Row, Store
 from admission.service.history.thinning import Keep
 
@@ -33,11 +38,6 @@ BATCH_ROWS = 500
 # What may wait for the thread: half an hour of samples at one every 2 s, and a burst of leases.
 SAMPLES_MAX = 1_000
 RECORDS_MAX = 10_000
-# A lease is listed as long as they don't come much faster than anybody starts agents: so many at
-# once, and so many a second then. A program that takes a thousand a second would fill the disk,
-# and the thread would take half of the interpreter's time from the loop.
-LEASES_AT_ONCE = 1_000
-LEASES_PER_S = 10.0
 RETRY_S = 30.0
 THIN_S = 60.0
 FAREWELL_S = 2.0
@@ -53,55 +53,9 @@ _UNWRITABLE = (
     OverflowError,
 )
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
-
-
-class _Queue:
-    """Rows on their way to the thread; full, it loses the oldest and counts them.
-
-    Without a lock, which the loop would have to wait for: one side only appends, and a deque does
-    that, and `popleft`, as one step.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._rows: deque[Row] = deque()
-        self._most = most
-        self.dropped = 0
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def put(self, row: Row) -> bool:
-        """Whether there was room."""
-        self._rows.append(row)
-        if len(self._rows) <= self._most:
-            return True
-        with suppress(IndexError):  # the thread has just taken it
-            self._rows.popleft()
-            self.dropped += 1
-        return False
-
-    def take(self, most: int) -> Iterator[Row]:
-        with suppress(IndexError):
-            for _ in range(most):
-                yield self._rows.popleft()
-
-
-class _Allowance:
-    """How many leases may be listed now."""
-
-    def __init__(self, now: float) -> None:
-        self._left = float(LEASES_AT_ONCE)
-        self._at = now
-
-    def take(self, now: float) -> bool:
-        """One more, if there is room for it."""
-        self._left = min(LEASES_AT_ONCE, self._left + (now - self._at) * LEASES_PER_S)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
 
 class History:
@@ -135,10 +89,12 @@ class History:
         self._wall = wall
         self._batch_s = batch_s
         self._retry_s = retry_s
-        self._samples = _Queue(SAMPLES_MAX)
-        self._records = _Queue(RECORDS_MAX)
+        self._samples = Queue(SAMPLES_MAX)
+        self._records = Queue(RECORDS_MAX)
         self._dropped_at = -inf
-        self._allowance = _Allowance(clock())
+        self._begun_at = clock()
+        self._allowance = Allowance(self._begun_at)
+        self._allowance_of_runs = Allowance(self._begun_at)
         # Those leases that are out and listed; their ends are as well.
         self._listed: set[int] = set()
         self._unlisted = 0
@@ -147,6 +103,8 @@ class History:
         self._has_rows = threading.Event()
         self._is_full = threading.Event()
         self._is_over = threading.Event()
+        # Those who wait for what was noted until they asked to be written.
+        self._flushes: deque[threading.Event] = deque()
         # The thread's own: the open file, and the batch that could not be written yet.
         self._store: Store | None = None
         self._batch: list[Row] = []
@@ -192,6 +150,15 @@ class History:
             self._listed.discard(lease.id)
             self._put(self._records, self._lease_row(lease, now - lease.granted_at, reason))
 
+    def note_run(self, learnt: Learnt) -> None:
+        """What a lease took whose end was noted, or what is known of that by now."""
+        now, run = self._clock(), learnt.run
+        if self._allowance_of_runs.take(now):
+            figures = (getattr(run, name) for name in RUN_COLUMNS)
+            cleaned = (_clean(one) if isinstance(one, str) else one for one in figures)
+            values = (self._begun_at, learnt.lease, self._at(now), *cleaned)
+            self._put(self._records, (sql.UPSERT_RUN, values))
+
     def problems(self) -> list[str]:
         """What is wrong with the history, a line each, for `degraded`."""
         found = []
@@ -209,13 +176,25 @@ class History:
             )
         return found
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keeps the thread until cancelled; then waits a moment for its last batch."""
+    async def run(
+        self,
+        remember: Callable[[Remembered | Recalled], None] | None = None,
+        cpu_unstalled_pct: float = 0.0,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Keeps the thread until cancelled; then waits a moment for its last batch.
+
+        `remember` is told, on the event loop, what the history says of each hour and each task.
+        """
         done = trio.Event()
         token = trio.lowlevel.current_trio_token()
 
         def work() -> None:
             try:
+                if remember is not None:
+                    for found in self._memories(cpu_unstalled_pct):
+                        with suppress(trio.RunFinishedError):
+                            token.run_sync_soon(remember, found)
                 self.work()
             finally:
                 with suppress(trio.RunFinishedError):  # it took too long; nobody waits any more
@@ -235,6 +214,38 @@ class History:
         self._is_over.set()
         self._is_full.set()
         self._has_rows.set()
+
+    def _memories(self, cpu_unstalled_pct: float) -> Iterator[Remembered | Recalled]:
+        for found in (self.remembered(cpu_unstalled_pct), self.recalled()):
+            if found is not None:
+                yield found
+
+    def flush(self, wait_s: float) -> bool:
+        """Has what was noted until now written; whether that was tried within the time. Not for
+        the event loop, as it waits.
+        """
+        is_done = threading.Event()
+        self._flushes.append(is_done)
+        self._is_full.set()
+        self._has_rows.set()
+        return is_done.wait(wait_s)
+
+    def remembered(self, cpu_unstalled_pct: float) -> Remembered | None:
+        """What the file says of each hour, before it is written; None where it says nothing."""
+        return self._said(lambda: remembered(self.path, cpu_unstalled_pct))
+
+    def recalled(self) -> Recalled | None:
+        """What it says of each task; likewise."""
+        found = self._said(lambda: recalled(self.path))
+        return found if found and found.runs else None
+
+    def _said(self, read: Callable[[], T]) -> T | None:
+        try:
+            return read() if self.path.exists() else None
+        # A damaged file may hold any number as its time. Who writes it sees what is to be done.
+        except Exception as problem:  # noqa: BLE001
+            log.info("the history %s tells nothing of the past: %s", self.path, problem)
+            return None
 
     # --- rows -----------------------------------------------------------------------------------
 
@@ -265,7 +276,7 @@ class History:
         )
         return sql.UPSERT_LEASE, values
 
-    def _put(self, queue: _Queue, row: Row) -> None:
+    def _put(self, queue: Queue, row: Row) -> None:
         if not queue.put(row):
             self._dropped_at = self._clock()
         self._has_rows.set()
@@ -298,6 +309,14 @@ class History:
 
     def _save(self) -> bool:
         """Writes all there is; False where the file can't be written now."""
+        flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
+        try:
+            return self._write_all()
+        finally:
+            for one in flushes:
+                one.set()
+
+    def _write_all(self) -> bool:
         try:
             store = self._open()
             while self._batch or self._fill():

@@ -51,6 +51,20 @@ FIGURES = (
     "node_processes",
     "foreign_agents",
 )
+# The columns of `runs` that a Run fills: its fields, by their names.
+RUN_COLUMNS = (
+    "task",
+    "agent",
+    "workspace",
+    "uid",
+    "mean_bytes",
+    "peak_bytes",
+    "cpu_s",
+    "lasted_s",
+    "io_bytes",
+    "processes_max",
+    "ended",
+)
 _WHOLE = ("level", "in_use", "waiting", "claude_processes", "node_processes", "foreign_agents")
 _FIGURE_COLUMNS = ", ".join(
     f"{name} REAL, {name}_max {'INTEGER' if name in _WHOLE else 'REAL'}" for name in FIGURES
@@ -85,6 +99,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             waited_s REAL NOT NULL, ended_at REAL, held_s REAL, reason TEXT,
             UNIQUE (boot, lease, granted_monotonic_s))""",
     ),
+    (
+        # What each lease's processes took. It is told of again where more is known of its end, by
+        # the same daemon: so that one's start and the lease's number name it.
+        """CREATE TABLE runs (
+            id INTEGER PRIMARY KEY, boot INTEGER NOT NULL, daemon_monotonic_s REAL NOT NULL,
+            lease INTEGER NOT NULL, at REAL NOT NULL, uid INTEGER NOT NULL, task TEXT NOT NULL,
+            agent TEXT NOT NULL, workspace TEXT NOT NULL, mean_bytes INTEGER NOT NULL,
+            peak_bytes INTEGER NOT NULL, cpu_s REAL NOT NULL, lasted_s REAL NOT NULL,
+            io_bytes INTEGER NOT NULL, processes_max INTEGER NOT NULL, ended TEXT NOT NULL,
+            UNIQUE (boot, daemon_monotonic_s, lease))""",
+    ),
 )
 VERSION = len(MIGRATIONS)
 # Asked of a file that is opened: where one of them fails, the file is no history.
@@ -95,6 +120,7 @@ _PROBES = (
     "FROM minutes LIMIT 0",
     "SELECT boot, at, monotonic_s, level, by_hand, reasons FROM levels LIMIT 0",
     "SELECT boot, lease, granted_monotonic_s, held_s, reason FROM leases LIMIT 0",
+    f"SELECT boot, daemon_monotonic_s, lease, at, {', '.join(RUN_COLUMNS)} FROM runs LIMIT 0",
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from admission.service.history.schema import SAMPLE_COLUMNS, connect, transaction
+from admission.service.history.schema import RUN_COLUMNS, SAMPLE_COLUMNS, connect, transaction
 from admission.service.history.thinning import Keep, thin
 
 # A statement and what fills it, less the boot's number, which is always its first.
@@ -27,6 +27,12 @@ UPSERT_LEASE = """INSERT INTO leases
     ON CONFLICT (boot, lease, granted_monotonic_s) DO UPDATE SET
     ended_at = excluded.ended_at, held_s = excluded.held_s, reason = excluded.reason
     WHERE ended_at IS NULL"""
+_run_columns = ("boot", "daemon_monotonic_s", "lease", "at", *RUN_COLUMNS)
+# A later one says more of the same run; when it was, the first one said.
+UPSERT_RUN = f"""INSERT INTO runs ({", ".join(_run_columns)})
+    VALUES ({", ".join("?" * len(_run_columns))})
+    ON CONFLICT (boot, daemon_monotonic_s, lease) DO UPDATE SET
+    {", ".join(f"{name} = excluded.{name}" for name in RUN_COLUMNS)}"""
 
 
 class Store:

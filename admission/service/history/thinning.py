@@ -13,7 +13,7 @@ from admission.service.history.schema import FIGURES
 DAY_S = 86_400.0
 # One step takes this many minutes of samples: 900 of them at one every 2 s.
 STEP_MINUTES = 30
-# And looks at this many of the oldest leases and changes of level.
+# And looks at this many of the oldest leases, runs and changes of level.
 STEP_RECORDS = 500
 
 
@@ -25,10 +25,10 @@ class Keep:
     Attributes:
         samples_s: samples in full; afterwards a mean and a maximum per minute.
         minutes_s: those.
-        records_s: level changes and leases.
+        records_s: level changes, leases and runs.
         samples_max: a day at one sample every 0.9 s.
         minutes_max: a month and four days.
-        records_max: of each, level changes and leases.
+        records_max: of each of these.
     """
 
     samples_s: float = DAY_S
@@ -65,6 +65,8 @@ _DROP_LEVELS = _DROP_RECORDS.format(table="levels", at="at")
 # One that is out for longer than that is written anew, and whole, when it ends.
 _DROP_LEASES = _DROP_RECORDS.format(table="leases", at="coalesce(ended_at, granted_at)")
 
+_DROP_RUNS = _DROP_RECORDS.format(table="runs", at="at")
+
 
 def thin(connection: sqlite3.Connection, keep: Keep, now: float) -> bool:
     """One step, within the caller's transaction; whether there is more to be done.
@@ -76,6 +78,7 @@ def thin(connection: sqlite3.Connection, keep: Keep, now: float) -> bool:
     records = {"before": now - keep.records_s, "most": keep.records_max}
     connection.execute(_DROP_LEVELS, records)
     connection.execute(_DROP_LEASES, records)
+    connection.execute(_DROP_RUNS, records)
     return is_behind
 
 

@@ -38,6 +38,7 @@ class Sensors:
             there was none, or it failed. One value, as whoever reads it is on another thread.
         is_close: each reading goes over the processes. So it is to be while somebody wants to know
             later who was whose child, which the kernel forgets when the parent exits.
+        wanted_every_s: a reading goes over them where the last pass is older than this.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Sensors:
         """
         self.looks: tuple[Look | None, Look | None] = (None, None)
         self.is_close = False
+        self.wanted_every_s = processes_interval_s
         self._memory: Memory
         self._cpu: Cpu
         self._pass: Pass
@@ -87,7 +89,7 @@ class Sensors:
     def _is_due(self) -> bool:
         if self.is_close or self._passed_at is None:
             return True
-        return self._clock() - self._passed_at >= self._interval_s
+        return self._clock() - self._passed_at >= min(self.wanted_every_s, self._interval_s)
 
     def read_fast(self, now: float) -> Sample:
         """Memory, CPU and pressure as of now, and the counts of the last pass."""

@@ -25,9 +25,9 @@ COMMAND_BYTES_MAX = 4096
 
 class Process(NamedTuple):
     """One row. `cpu_s` counts that of its children that have ended and were reaped as well:
-    compilers and tests come and go between two looks (not on macOS, which does not tell).
-    `rss_bytes` counts what it shares with others in full. `is_stopped`: by a signal or a terminal;
-    a debugger's business is its own.
+    compilers and tests come and go between two looks (not on macOS, which does not tell). Of it,
+    `reaped_s` is theirs. `rss_bytes` counts what it shares with others in full. `is_stopped`: by a
+    signal or a terminal; a debugger's business is its own.
     """
 
     pid: int
@@ -38,6 +38,7 @@ class Process(NamedTuple):
     rss_bytes: int
     cpu_s: float
     is_stopped: bool = False
+    reaped_s: float = 0.0
 
     @property
     def holder(self) -> Holder:
@@ -114,7 +115,8 @@ class LinuxPass:
             kind = OTHER if rest[20] == b"0" else self._kind(pid)
             one = _Known(mark, one_line(comm, NAME_CHARS_MAX), kind)
         known[pid] = one
-        used_ticks = sum(map(int, rest[11:15]))
+        reaped_ticks = int(rest[13]) + int(rest[14])
+        used_ticks = int(rest[11]) + int(rest[12]) + reaped_ticks
         return Process(
             pid,
             int(rest[1]),
@@ -124,6 +126,7 @@ class LinuxPass:
             int(rest[21]) * self._page_bytes,
             used_ticks / self._ticks_per_s,
             rest[0] == b"T",
+            reaped_ticks / self._ticks_per_s,
         )
 
     def _kind(self, pid: int) -> Kind:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from admission_client.granted import Lease, Params
     from admission_client.leasing import lease
     from admission_client.monitor import ResourceMonitor
+    from admission_client.operating import Operator
 
 __all__ = [
     "AdmissionError",
@@ -32,6 +33,7 @@ __all__ = [
     "LeaseLost",
     "NoSlot",
     "NotPermitted",
+    "Operator",
     "Params",
     "ResourceMonitor",
     "Unavailable",
@@ -44,6 +46,7 @@ __all__ = [
 _HOMES = {
     "Client": "blocking",
     "Lease": "granted",
+    "Operator": "operating",
     "Params": "granted",
     "ResourceMonitor": "monitor",
     "lease": "leasing",

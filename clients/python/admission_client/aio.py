@@ -25,7 +25,13 @@ from admission.protocol import (
     socket_path,
 )
 from admission_client.autostart import start_daemon
-from admission_client.blocking import ANSWER_TIMEOUT_S, FAREWELL_S, READ_BYTES, RECONNECT_S
+from admission_client.blocking import (
+    ANSWER_TIMEOUT_S,
+    FAREWELL_S,
+    READ_BYTES,
+    RECONNECT_S,
+    deadline,
+)
 from admission_client.dialogue import (
     TRIES_BEFORE_START,
     Dialogue,
@@ -40,8 +46,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from admission_client.aio_leasing import lease
     from admission_client.aio_monitor import ResourceMonitor
+    from admission_client.aio_operating import Operator
 
-__all__ = ["Client", "ResourceMonitor", "lease"]
+__all__ = ["Client", "Operator", "ResourceMonitor", "lease"]
 
 
 class Client:
@@ -110,9 +117,11 @@ class Client:
         """
         once = {"request": os.urandom(REQUEST_BYTES), **fields}
         give_up_at = None if wait_s is None else time.monotonic() + wait_s
+        left_by = deadline(fields)
         try:
             while True:
                 try:
+                    once |= left_by()
                     return await self._ask_for_lease("acquire", once, give_up_at, on_queued)
                 except Disconnected:
                     await self._reconnect(RECONNECT_S)
@@ -322,6 +331,10 @@ def __getattr__(name: str) -> object:
         from admission_client.aio_monitor import ResourceMonitor
 
         return ResourceMonitor
+    if name == "Operator":
+        from admission_client.aio_operating import Operator
+
+        return Operator
     if name == "lease":
         from admission_client.aio_leasing import lease
 

@@ -9,12 +9,12 @@ from admission.protocol import AdmissionError, Frame, LeaseLost
 from admission_client.aio import Client
 from admission_client.aio_keeping import kept
 from admission_client.blocking import FAREWELL_S
-from admission_client.granted import Lease, claim_fields, parent_lease
+from admission_client.granted import Lease, claim_fields, parent_lease, workspace_here
 from admission_client.leasing import Tenure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from admission_client.leasing import OnLost
+    from admission_client.leasing import OnLost, OnPark
 
 
 class HeldLease(Lease):
@@ -53,15 +53,22 @@ async def lease(
     class_: str = "normal",
     group: str = "",
     ttl: float | None = None,
+    by: float | None = None,
+    max_hold: float | None = None,
+    end_after_max: bool = False,
     bound: str = "process",
     nested: str = "share",
     socket: str | None = None,
     on_lost: "OnLost | None" = None,
+    on_park: "OnPark | None" = None,
+    resumes: int | None = None,
+    agent: str = "",
+    workspace: str | None = None,
     cancel_on_lost: bool = False,
 ) -> AsyncIterator[HeldLease]:
     """Holds a lease for the body of an `async with`; all is as with `admission_client.lease`, but
-    that the keeper is a task, which calls `on_lost`. So a body that is kept has to end in the task
-    in which it began.
+    that the keeper is a task, which calls `on_lost` and `on_park`. So a body that is kept has to
+    end in the task in which it began.
 
     Args:
         cancel_on_lost: cancel the body, too, when the lease is lost. Then LeaseLost is raised at
@@ -77,11 +84,19 @@ async def lease(
         bound=bound,
         parent=parent_lease(),
         nested=nested,
+        by_s=by,
+        max_hold_s=max_hold,
+        end_after_max=end_after_max,
+        park_signal=None if on_park is None else "",
+        resumes=resumes,
+        agent=agent,
+        workspace=workspace_here() if workspace is None else workspace,
     )
-    is_kept = on_lost is not None or cancel_on_lost or bound == "connection"
+    is_told = (on_lost, on_park) != (None, None)
+    is_kept = is_told or cancel_on_lost or bound == "connection"
     async with Client(socket, autostart=True) as client:
         granted = HeldLease((await client.acquire(fields, wait)).reply, client.path)
-        tenure = Tenure(granted, on_lost)
+        tenure = Tenure(granted, on_lost, on_park)
         try:
             if is_kept and not granted.is_shared:
                 async with kept(client, tenure, cancel_on_lost=cancel_on_lost):

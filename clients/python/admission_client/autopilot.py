@@ -8,7 +8,6 @@ import errno
 import fcntl
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -16,17 +15,27 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 import trio
 
-from admission.protocol import Frame, Unreachable, socket_path, throttle_disabled_by
+from admission.protocol import Frame, NoSlot, Unreachable, socket_path, throttle_disabled_by
 from admission_client import aio
-from admission_client.granted import Lease, Params, mapping, words_of
+from admission_client.granted import Lease, Params, mapping, whole, words_of
 from admission_client.hold import NOT_EXECUTABLE
-from admission_client.options import QUIET, SOCKET, Option, WrongUsage, parse, parse_count
+from admission_client.options import (
+    LIMITS,
+    QUIET,
+    SOCKET,
+    Option,
+    WrongUsage,
+    check_limits,
+    parse,
+    parse_count,
+)
+from admission_client.runs import Outcome, Run
 from admission_client.screen import Screen
 from admission_client.tasks import Task, read_tasks
 
@@ -47,18 +56,23 @@ def autopilot(words: list[str]) -> int:
             Option("--agents", "agents", "how many at a time, at most (5)", "N", parse_count),
             Option("--results", "results", "append a line of JSON for each task here", "FILE"),
             Option("--logs", "logs", "where the tasks' output goes", "FOLDER"),
+            *LIMITS,
             QUIET,
             SOCKET,
         ),
         "autopilot [options] [TASKS]",
         "Works through the tasks in the file TASKS, or on standard input: a shell command a line,\n"
-        "or a line of JSON with task, command, cwd, env, weight. Each waits for a slot.\n\n"
+        "or a line of JSON with task, command, cwd, env, weight, by, max_hold, end_after_max,\n"
+        "resume_command. Each waits for a slot. One with a resume_command may be asked to end\n"
+        "(SIGTERM) where memory gets short, if the configuration says so, and goes on with that\n"
+        "command.\n\n"
         "  admission autopilot --agents 3 tasks.txt\n"
         "  printf 'make lint\\nmake test\\n' | admission autopilot",
     )
     if len(options.words) > 1:
         raise WrongUsage(f'autopilot: "{options.words[1]}" is one word too many')
-    tasks = _read(options.words[0] if options.words else "-")
+    check_limits("autopilot", options)
+    tasks = [one.within(options) for one in _read(options.words[0] if options.words else "-")]
     logs = _log_folder(options.logs)
     screen = Screen(len(tasks), quiet=options.quiet)
     with _appending(options.results) as results:
@@ -105,47 +119,6 @@ def _appending(path: str | None) -> Iterator[TextIO | None]:
         yield file
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How one task went. `exit_status` as a shell shows it; no `lease`: it never started."""
-
-    task: Task
-    exit_status: int
-    lease: int | None
-    waited_s: float
-    ran_s: float
-    log: Path
-
-    def line(self) -> str:
-        """As a line of JSON."""
-        found: Frame = {"task": self.task.name, "command": self.task.command}
-        found |= {"exit_status": self.exit_status, "lease": self.lease, "log": str(self.log)}
-        found |= {"waited_s": round(self.waited_s, 3), "ran_s": round(self.ran_s, 3)}
-        return json.dumps(found, ensure_ascii=False)
-
-
-@dataclass
-class Run:
-    """A task under way. `lease_fd` becomes readable when it is admitted, or ended without."""
-
-    task: Task
-    process: trio.Process
-    lease_fd: int
-    admitted_at: float | None = None
-
-    @property
-    def only_waits(self) -> bool:
-        """Whether its command has not begun; asked of the kernel, as the news may not be read."""
-        has_news = select.select([self.lease_fd], [], [], 0)[0] if self.lease_fd >= 0 else True
-        return self.admitted_at is None and not has_news
-
-    def signal(self, number: int) -> None:
-        """To the task and all that it started, unless they left its session."""
-        if self.process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
-
-
 class Autopilot:
     """The tasks, those under way, and how the others went."""
 
@@ -167,6 +140,7 @@ class Autopilot:
         self._results = results
         self._screen = screen
         self._runs: dict[int, Run] = {}
+        self._to_park: set[int] = set()
         self._params: Params | None = None
         self._stopping = trio.Event()
 
@@ -215,6 +189,10 @@ class Autopilot:
     async def _carry_out(self, task: Task) -> None:
         log = self._logs / f"{task.number:03}-{_file_name(task.name)}.log"
         begun_at = time.monotonic()
+        if task.by_at <= begun_at:
+            log.write_text("admission autopilot: its turn came after it was to start\n")
+            self._end(Outcome(task, NoSlot.exit_status, None, 0.0, 0.0, log))
+            return
         try:
             process, pipe = await self._start(task, log)
         except OSError as problem:  # its folder is not there, or no process can be had
@@ -224,15 +202,20 @@ class Autopilot:
         run = self._runs[task.number] = Run(task, process, pipe.fileno())
         async with pipe:
             lease = await _read_lease(pipe)
-        run.lease_fd = -1
+            run.lease_fd = -1  # nobody may ask the kernel of it once it is closed
         if lease is not None:
-            run.admitted_at = time.monotonic()
+            run.admitted_at, run.lease = time.monotonic(), lease.id
+            self._park(self._to_park)
         status = await process.wait()
         del self._runs[task.number]
         now = time.monotonic()
         admitted_at = run.admitted_at or now
         if lease is None and self._stopping.is_set():
             return  # it was still waiting when we were told to stop: it never began
+        if run.is_parked and not self._stopping.is_set():
+            self._screen.parked(task)
+            self._batch.appendleft(replace(task, resumes=run.lease))
+            return
         self._end(
             Outcome(
                 task,
@@ -250,12 +233,19 @@ class Autopilot:
         command = [sys.executable, "-P", "-m", "admission_client.cli", "run", "--quiet"]
         command += [f"--lease-fd={speaking}", f"--task={task.name}", f"--weight={task.weight}"]
         command += [f"--group=autopilot-{os.getpid()}", f"--socket={self._socket}"]
+        if task.program:  # else it is the shell's name
+            command.append(f"--agent={task.program}")
+        command += task.limits(time.monotonic())
+        if task.resume_command is not None:
+            command.append("--park-signal=none")  # we hear of it, and ask all that it started
+        if task.resumes is not None:
+            command.append(f"--resumes={task.resumes}")
         try:
-            with log.open("wb") as output:
+            with log.open("wb" if task.resumes is None else "ab") as output:
                 # A session of its own: Ctrl-C in the terminal is for us, and we decide what
                 # becomes of it.
                 process = await trio.lowlevel.open_process(
-                    [*command, "--", "/bin/sh", "-c", task.command],
+                    [*command, "--", "/bin/sh", "-c", task.words],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
@@ -286,16 +276,38 @@ class Autopilot:
             await trio.sleep(self._screen.redraw_s)
 
     async def _follow_level(self) -> None:
-        """Says when the level changes. A daemon that is away is waited for."""
+        """Says when the level changes, and parks what is to be. A daemon that is away is waited
+        for.
+        """
         while True:
             with suppress(Unreachable):
                 async with (
                     aio.Client(self._socket) as client,
-                    aclosing(client.watch(["level"])) as news,
+                    aclosing(client.watch(["level", "shed"])) as news,
                 ):
                     async for event in news:
-                        self._adopt_level(event)
+                        await self._hear(event)
             await trio.sleep(RECONNECT_S)
+
+    async def _hear(self, event: Frame) -> None:
+        if event.get("event") == "parking":
+            self._park({whole(event, "lease")})
+        elif event.get("event") == "level":
+            self._adopt_level(event)
+            # It comes first of all, so that what was missed while the daemon was away is found.
+            async with aio.Client(self._socket) as client:
+                shed = mapping(await client.ask("status"), "shed")
+            self._park({int(number) for number in words_of(shed, "parking")})
+
+    def _park(self, leases: set[int]) -> None:
+        """Asks these to end, with all that they started, if we can have them go on. Of one of them
+        we may not have read yet that it is ours.
+        """
+        self._to_park |= leases
+        for run in self._runs.values():
+            if run.lease in leases and not run.is_parked and run.task.resume_command is not None:
+                run.is_parked = True
+                run.signal(signal.SIGTERM)
 
     def _adopt_level(self, news: Frame) -> None:
         before, self._params = self._params, Params(mapping(news, "params"))

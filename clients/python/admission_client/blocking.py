@@ -30,6 +30,7 @@ from admission_client.granted import Lease
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Self
 
     # Called with each `queued` event, and with None when the time it asked for has passed.
     # Returns after how many seconds it wants to be called again; None: not without news.
@@ -62,7 +63,7 @@ class Client:
         self._sock: _socket.socket | None = None
         self._dialogue = Dialogue()
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,10 +118,11 @@ class Client:
         """
         once = {"request": os.urandom(REQUEST_BYTES), **fields}
         give_up_at = None if wait_s is None else time.monotonic() + wait_s
+        left_by = deadline(fields)
         try:
             while True:
                 try:
-                    once |= _left(give_up_at)
+                    once |= _left(give_up_at) | left_by()
                     return self._ask_for_lease("acquire", once, on_wait)
                 except Disconnected:
                     self._reconnect(RECONNECT_S)
@@ -336,6 +338,17 @@ class Client:
 def _left(give_up_at: float | None) -> Frame:
     """The field that says how long a request may still wait; none where it is for ever."""
     return {} if give_up_at is None else {"wait_s": max(0.0, give_up_at - time.monotonic())}
+
+
+def deadline(fields: Frame) -> "Callable[[], Frame]":
+    """Gives what is left of the `by_s` among these fields, which counts from now; nothing where
+    there is none.
+    """
+    by_s = fields.get("by_s")
+    if not isinstance(by_s, (int, float)):
+        return dict
+    by_at = time.monotonic() + by_s
+    return lambda: {"by_s": max(0.0, by_at - time.monotonic())}
 
 
 def connect(path: str) -> _socket.socket:

@@ -1,10 +1,8 @@
 """The commands by which a hand rules the pools: reserve, unreserve, pause, unpause."""
 
-import time
-
 from admission.protocol import Frame, LeaseLost
 from admission_client.blocking import Client
-from admission_client.durations import parse_duration, said
+from admission_client.durations import parse_duration, parse_when, said
 from admission_client.granted import number, text, whole
 from admission_client.options import (
     JSON,
@@ -17,7 +15,6 @@ from admission_client.options import (
 )
 from admission_client.output import print_reply
 
-DAY_S = 86_400
 FOR = Option("--for", "for_s", "for so long", "DURATION", parse_duration)
 
 
@@ -120,17 +117,3 @@ def reserved(row: Frame) -> str:
     if from_s:
         when = f"in {said(from_s)}, for {said(left_s - from_s)}"
     return f"{whole(row, 'units')} of {text(row, 'pool')} for {whom}, {when}"
-
-
-def parse_when(word: str) -> float:
-    """In how many seconds: `10m`, or the next time that the clock on the wall says `14:00`.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if ":" not in word:
-        return parse_duration(word)
-    then = time.strptime(word, "%H:%M")
-    now = time.localtime()
-    today_s = 3600 * now.tm_hour + 60 * now.tm_min + now.tm_sec
-    return float((3600 * then.tm_hour + 60 * then.tm_min - today_s) % DAY_S)

@@ -23,7 +23,7 @@ ABOUT = (
     "  fish:  admission completion fish > ~/.config/fish/completions/admission.fish"
 )
 # What is asked for when it is needed, by the option or by what the usage names.
-ASKED = {"--pool": "pools", "POOL": "pools", "LEASE": "leases"}
+ASKED = {"--pool": "pools", "POOL": "pools", "LEASE": "leases", "TICKET": "tickets"}
 FILES = ("PATH", "FILE", "FOLDER", "DIR", "TASKS")
 
 
@@ -62,7 +62,7 @@ def completion(words: list[str]) -> int:
     match options.words:
         case [shell] if shell in scripts:
             print(scripts[shell](list(commands())), end="")
-        case ["pools" | "leases" as what]:
+        case ["pools" | "leases" | "tickets" as what]:
             for word, about in _ask(what, options.socket):
                 print(f"{word}\t{about}")
         case _:
@@ -97,12 +97,17 @@ def _shown(command: object, words: list[str], name: str, about: str) -> Given:
 
 
 def _ask(what: str, socket: str | None) -> list[tuple[str, str]]:
-    """The pools or leases there are, each with a word about it; none where no daemon runs."""
+    """The pools, leases or tickets that there are, each with a word about it; none where no daemon
+    runs.
+    """
     try:
         with Client(socket) as client:
             if what == "leases":
                 held = rows(client.ask("leases"), "leases")
                 return [(str(whole(one, "lease")), text(one, "task")) for one in held]
+            if what == "tickets":
+                waiting = rows(client.ask("leases"), "waiting")
+                return [(str(whole(one, "ticket")), text(one, "task")) for one in waiting]
             status = client.ask("status")
             capacity, in_use = mapping(status, "capacity"), mapping(status, "in_use")
             return [(name, f"{in_use.get(name)} of {capacity[name]}") for name in capacity]

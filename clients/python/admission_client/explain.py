@@ -4,7 +4,7 @@ from admission.protocol import Frame
 from admission_client.blocking import Client
 from admission_client.durations import said
 from admission_client.granted import number, rows, text, whole, words_of
-from admission_client.look import queue_table
+from admission_client.look import queue_table, shed_lines
 from admission_client.options import JSON, SOCKET, parse, take_no_words
 from admission_client.output import LEVEL_COLOURS, as_json, coloured, table
 
@@ -36,6 +36,10 @@ def _explanation(found: Frame) -> str:
     if wanted := words_of(found, "to_fall"):
         parts += ["", "for it to fall:", *(f"  {one}" for one in wanted)]
     parts += ["", _source_table(rows(found, "sources"))]
+    if found.get("forecasts"):  # an older daemon has none
+        parts += ["", _forecast_table(rows(found, "forecasts"))]
+    if shed := shed_lines(found):
+        parts += ["", *shed]
     if waiting := rows(found, "waiting"):
         parts += ["", queue_table(waiting)]
         if more := whole(found, "more_waiting"):
@@ -60,6 +64,36 @@ def _source_table(sources: list[Frame]) -> str:
             for one in sources
         ],
     )
+
+
+def _forecast_table(forecasts: list[Frame]) -> str:
+    return table(
+        ("FORECAST", "SAYS", "OF", "ERROR", "UNFORESEEN", "ACTS", "WHY"),
+        [
+            (
+                f"{text(one, 'what')} {text(one, 'kind')}",
+                _foreseen(one),
+                said(number(one, "ahead_s")),
+                *(
+                    "-" if one.get(key) is None else f"{number(one, key):.1f}"
+                    for key in ("mae", "persistence_mae")
+                ),
+                "yes" if one.get("on") else "no",
+                text(one, "why"),
+            )
+            for one in forecasts
+        ],
+    )
+
+
+def _foreseen(forecast: Frame) -> str:
+    if forecast.get("value_pct") is None:
+        return "-"
+    value_pct = f"{number(forecast, 'value_pct'):.0f} %"
+    if forecast.get("low_pct") is None:
+        return value_pct
+    low_pct, high_pct = number(forecast, "low_pct"), number(forecast, "high_pct")
+    return f"{value_pct} ({low_pct:.0f} to {high_pct:.0f})"
 
 
 def _percent(source: Frame) -> str:

@@ -6,7 +6,7 @@ Plain classes, since `dataclasses` and `typing` cost a third of an interpreter's
 
 import os
 
-from admission.protocol import Frame, Unreachable
+from admission.protocol import LABEL_CHARS_MAX, Frame, Unreachable
 
 # What a command that runs under a lease finds in its environment.
 LEASE_VARIABLE = "ADMISSION_LEASE"
@@ -126,13 +126,49 @@ def claim_fields(
     pid: int | None = None,
     parent: int | None = None,
     nested: str = "share",
+    by_s: float | None = None,
+    max_hold_s: float | None = None,
+    end_after_max: bool = False,
+    park_signal: str | None = None,
+    resumes: int | None = None,
+    is_interactive: bool | None = None,
+    agent: str = "",
+    workspace: str = "",
 ) -> Frame:
-    """The fields of an `acquire`; docs/design.md, "On the socket", says what they mean."""
+    """The fields of an `acquire`; docs/design.md, "On the socket", says what they mean.
+
+    `park_signal`: None where it can't be parked, "" where by word alone. `is_interactive`: None
+    for whoever has a terminal and can't be parked.
+    """
     fields: Frame = {"pool": pool, "weight": weight, "task": task, "class": class_}
     fields |= {"group": group, "bound": bound, "ttl_s": ttl_s, "pid": pid, "parent": parent}
+    fields |= {"by_s": by_s, "max_hold_s": max_hold_s, "end_after_max": end_after_max or None}
     if nested != "share":
         fields["nested"] = nested
+    if park_signal is not None:
+        fields |= {"parkable": True, "park_signal": park_signal or None}
+    elif os.isatty(0) if is_interactive is None else is_interactive:
+        fields["interactive"] = True
+    fields |= {"resumes": resumes, "agent": agent or None, "workspace": workspace or None}
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def workspace_here() -> str:
+    """Where this process works, as a label: the root of the repository, or else its folder."""
+    try:
+        folder = os.getcwd()
+    except OSError:  # it was removed
+        return ""
+    above = folder
+    while not os.path.exists(f"{above}/.git"):
+        if above == (above := os.path.dirname(above)):
+            return as_label(folder)
+    return as_label(above)
+
+
+def as_label(name: str) -> str:
+    """A file's name as text: it may have any bytes for one."""
+    return name.encode(errors="replace").decode()[:LABEL_CHARS_MAX]
 
 
 def whole(frame: Frame, name: str) -> int:

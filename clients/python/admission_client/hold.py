@@ -3,16 +3,18 @@
 import os
 import sys
 
-from admission.protocol import LABEL_CHARS_MAX, BadRequest, Frame, Unreachable, socket_path
+from admission.protocol import BadRequest, Frame, Unreachable, socket_path
 from admission_client.blocking import Client
 from admission_client.durations import said
 from admission_client.granted import (
     Lease,
+    as_label,
     claim_fields,
     enclosing_lease,
     number,
     parent_lease,
     whole,
+    workspace_here,
 )
 from admission_client.options import (
     CLAIM,
@@ -20,12 +22,14 @@ from admission_client.options import (
     SOCKET,
     Option,
     Options,
+    check_limits,
     parse,
     parse_count,
     parse_descriptor,
     parse_hold,
     parse_hold_of_another,
     parse_leases,
+    parse_park_signal,
     parse_style,
     take_no_words,
 )
@@ -63,6 +67,14 @@ RUN = (
         "N",
         parse_descriptor,
     ),
+    Option(
+        "--park-signal",
+        "park_signal",
+        "COMMAND may be asked to end under pressure: by TERM, INT, HUP, USR1, USR2, or none",
+        "NAME",
+        parse_park_signal,
+    ),
+    Option("--resumes", "resumes", "go on with a lease that was parked", "LEASE", parse_count),
     Option("--jobserver", "jobserver", "give COMMAND a jobserver with --weight tokens"),
     Option(
         "--jobserver-style",
@@ -105,17 +117,25 @@ def run(words: list[str]) -> int:
         "              nobody takes such a lease up again: the next one ends it after 10 s.\n\n"
         "--jobserver has make, ninja 1.13 and cargo, and all that they start, run as many jobs at\n"
         "once as the lease has units, fewer while the machine is under pressure. Give them no -j:\n"
-        "  admission run --pool operations --weight 3 --jobserver -- make",
+        "  admission run --pool operations --weight 3 --jobserver -- make\n\n"
+        "--park-signal is for a COMMAND that can go on later from where it was. Where memory is\n"
+        "short and the configuration allows it ([shed] policy), COMMAND gets that signal, once,\n"
+        "and nothing harder. Its lease ends as parked when it ends; the exit status is its own,\n"
+        "as a shell shows it: 143 where SIGTERM ended it. Whoever starts it again with --resumes\n"
+        "LEASE stands at the head of its class.",
     )
     if not options.words:
         print("admission run: name a command: admission run -- make test", file=sys.stderr)
         return 2
+    check_limits("run", options)
     program = _find(options.words[0])
     if isinstance(program, int):
         return program
     units = options.weight
     try:
-        options.task = options.task or _label(options.words[0])
+        program_name = as_label(os.path.basename(options.words[0]))
+        options.task = options.task or program_name
+        options.agent = options.agent or program_name
         lease = _acquire(options, _fields(options, None, parent_lease()))
         os.environ.update(lease.environment())
         # What runs below asks the same daemon, and can be told to be its.
@@ -138,11 +158,6 @@ def run(words: list[str]) -> int:
     return _become(program, options.words)
 
 
-def _label(command: str) -> str:
-    """The command's name, as text: a file may have any bytes for one."""
-    return os.path.basename(command).encode(errors="replace").decode()[:LABEL_CHARS_MAX]
-
-
 def _fields(options: Options, pid: int | None, parent: int | None) -> Frame:
     return claim_fields(
         pool=options.pool,
@@ -155,6 +170,13 @@ def _fields(options: Options, pid: int | None, parent: int | None) -> Frame:
         pid=pid,
         parent=parent,
         nested=options.nested,
+        by_s=options.by_s,
+        max_hold_s=options.max_hold_s,
+        end_after_max=options.end_after_max,
+        park_signal="" if options.park_signal == "none" else options.park_signal,
+        resumes=options.resumes,
+        agent=options.agent or "",
+        workspace=workspace_here() if options.workspace is None else options.workspace,
     )
 
 
@@ -229,6 +251,7 @@ def acquire(words: list[str]) -> int:
         '  admission release "$lease"',
     )
     take_no_words("acquire", options)
+    check_limits("acquire", options)
     # Another process is not necessarily one that runs under our lease.
     parent = parent_lease() if options.pid is None else None
     lease = _acquire(options, _fields(options, options.pid or os.getppid(), parent))

@@ -4,7 +4,7 @@ import os
 
 from admission.protocol import REQUEST_BYTES, AdmissionError, Frame, LeaseLost
 from admission_client.blocking import Client
-from admission_client.granted import Lease, claim_fields, parent_lease, text
+from admission_client.granted import Lease, claim_fields, parent_lease, text, workspace_here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from admission_client.keeping import Keeper
 
     OnLost = Callable[[LeaseLost], None]
+    OnPark = Callable[[str], None]
 
 
 class Tenure:
@@ -22,12 +23,16 @@ class Tenure:
     Args:
         lease: the one that is held.
         on_lost: told of its end, once. Without it, the end of the body raises.
+        on_park: told, once, why it should end soon.
     """
 
-    def __init__(self, lease: Lease, on_lost: "OnLost | None" = None) -> None:
+    def __init__(
+        self, lease: Lease, on_lost: "OnLost | None" = None, on_park: "OnPark | None" = None
+    ) -> None:
         self.lease = lease
         self.lost: LeaseLost | None = None
         self._on_lost = on_lost
+        self._on_park = on_park
         self._is_told = False
         self._failure: BaseException | None = None
 
@@ -39,8 +44,20 @@ class Tenure:
     def hear(self, events: list[Frame]) -> None:
         """Takes what came on the lease's connection."""
         for event in events:
-            if event.get("event") == "revoked" and event.get("lease") == self.lease.id:
+            if event.get("lease") != self.lease.id:
+                continue
+            if event.get("event") == "revoked":
                 self.lose(_ended(self.lease, str(event.get("reason"))))
+            elif event.get("event") == "park":
+                self._park(str(event.get("reason")))
+
+    def _park(self, reason: str) -> None:
+        on_park, self._on_park = self._on_park, None
+        if on_park is not None:
+            try:
+                on_park(reason)
+            except BaseException as problem:  # noqa: BLE001 -- as with `on_lost`
+                self._failure = problem
 
     def lose(self, problem: AdmissionError) -> None:
         """The daemon says that the lease is not, or no longer, this holder's."""
@@ -63,7 +80,7 @@ class Tenure:
 
         Raises:
             LeaseLost: the lease ended before, and nobody was told; or the body was cut short.
-            BaseException: what `on_lost` raised.
+            BaseException: what `on_lost` or `on_park` raised.
         """
         self.tell()
         if self._failure is not None:
@@ -128,9 +145,10 @@ class lease:
     The lease belongs to this process, so it ends with it whatever happens, and neither a lost
     connection nor a restart of the daemon takes it away. Inside `admission run`, it is shared.
 
-    With `on_lost`, or bound to the connection, the lease has a keeper: a thread that reads the
-    connection while the body runs, and takes the lease up again after the daemon was away. It ends
-    with the `with`. A forked child has no part in lease or keeper, and may leave the body.
+    With `on_lost` or `on_park`, or bound to the connection, the lease has a keeper: a thread that
+    reads the connection while the body runs, and takes the lease up again after the daemon was
+    away. It ends with the `with`. A forked child has no part in lease or keeper, and may leave the
+    body.
 
     Args:
         pool: of which it takes units.
@@ -140,6 +158,10 @@ class lease:
         class_: `critical`, `normal` or `batch`.
         group: whatever should share fairly.
         ttl: ends by itself after so many seconds unless renewed.
+        by: it must have been granted within so many seconds. Where the daemon's estimate says that
+            it could not be, NoSlot is raised at once; otherwise when they have passed.
+        max_hold: held for longer than so many seconds, it raises an alarm; it does not end.
+        end_after_max: then its holder, this process, is asked to end, too (SIGTERM).
         bound: what ends it: `process`, `tree` (this process and all that it started), or
             `connection`: this client's, however it comes to be closed.
         nested: inside an admitted process, `share` its lease, or take a `new` one; which is
@@ -149,6 +171,13 @@ class lease:
             or it could not be taken up again. It is called by the keeper's thread at that moment,
             or by the body's own where it turns out only at the end; then the end raises nothing. A
             lease that is shared is its holder's, who hears of it.
+        on_park: the body can be asked to end soon, where memory gets short and the configuration
+            says so; called once, with the reason, by the keeper's thread. It should do no more
+            than tell the body, as by an Event. The lease then ends as parked.
+        resumes: the id of a parked lease that this one goes on with: it waits at the head of its
+            class.
+        agent: a label: which program works.
+        workspace: a label: where; without it, the root of the repository, or the folder.
 
     Raises:
         NoSlot: nothing was free within the wait.
@@ -166,10 +195,17 @@ class lease:
         class_: str = "normal",
         group: str = "",
         ttl: float | None = None,
+        by: float | None = None,
+        max_hold: float | None = None,
+        end_after_max: bool = False,
         bound: str = "process",
         nested: str = "share",
         socket: str | None = None,
         on_lost: "OnLost | None" = None,
+        on_park: "OnPark | None" = None,
+        resumes: int | None = None,
+        agent: str = "",
+        workspace: str | None = None,
     ) -> None:
         self._fields = claim_fields(
             pool=pool,
@@ -181,10 +217,17 @@ class lease:
             bound=bound,
             parent=parent_lease(),
             nested=nested,
+            by_s=by,
+            max_hold_s=max_hold,
+            end_after_max=end_after_max,
+            park_signal=None if on_park is None else "",
+            resumes=resumes,
+            agent=agent,
+            workspace=workspace_here() if workspace is None else workspace,
         )
         self._wait_s = wait
-        self._on_lost = on_lost
-        self._is_kept = on_lost is not None or bound == "connection"
+        self._on_lost, self._on_park = on_lost, on_park
+        self._is_kept = bound == "connection" or (on_lost, on_park) != (None, None)
         self._client = Client(socket, autostart=True)
         self._tenure: Tenure | None = None
         self._keeper: Keeper | None = None
@@ -197,7 +240,7 @@ class lease:
         try:
             granted = self._client.acquire(self._fields, self._wait_s)
             lease = HeldLease(granted.reply, self._client.path)
-            self._tenure = Tenure(lease, self._on_lost)
+            self._tenure = Tenure(lease, self._on_lost, self._on_park)
             if self._is_kept and not lease.is_shared:
                 self._begin_keeping(self._tenure)
         except BaseException as problem:

@@ -18,9 +18,10 @@ from admission_client.options import (
 )
 from admission_client.output import LEVEL_COLOURS, as_json, coloured, printable, table
 
+ACTS_SHOWN = 3
 # Of the processes that a lease follows, as many as fit a line.
 LEFT_SHOWN = 5
-TOPICS = ("level", "lease", "queue", "sample")
+TOPICS = ("level", "lease", "queue", "sample", "shed")
 
 
 def leases(words: list[str]) -> int:
@@ -163,6 +164,8 @@ def _status_text(found: Frame) -> str:
         lines.append(f'set by hand {until}; "admission level auto" gives it back')
     if found.get("sample") is not None:
         lines.append(_sample_text(mapping(found, "sample")))
+        if isinstance(forecast := found.get("forecast"), str):  # an older daemon has none
+            lines.append(f"forecast: {printable(forecast)}")
     lines += ["", _pool_table(found)]
     over = mapping(found, "overcommitted")
     lines += [
@@ -177,9 +180,25 @@ def _status_text(found: Frame) -> str:
         for one in rows(found, "reservations")
     ]
     lines += [coloured(f"{pool} is paused by hand", "yellow") for pool in mapping(found, "paused")]
+    lines += [coloured(one, "yellow") for one in shed_lines(found)]
     lines += [coloured(f"alarm: {_alarm_text(one)}", "yellow") for one in rows(found, "alarms")]
     lines += [coloured(f"! {one}", "red") for one in words_of(found, "degraded")]
     return "\n".join(lines)
+
+
+def shed_lines(found: Frame) -> list[str]:
+    """What is done against pressure that remains, and what was done last; a line each."""
+    if "shed" not in found:
+        return []  # of an older daemon
+    shed = mapping(found, "shed")
+    lines = [f"advice: {shed['advice']}"] if shed.get("advice") else []
+    lines += [f"lease {one} stands still for a while" for one in words_of(shed, "frozen")]
+    lines += [f"lease {one} was asked to end" for one in words_of(shed, "parking")]
+    for act in rows(shed, "acts")[:ACTS_SHOWN]:
+        of = "" if act.get("lease") is None else f" of lease {whole(act, 'lease')}"
+        ago = f"{said(number(act, 'ago_s'))} ago"
+        lines.append(f"shed, {ago}: {text(act, 'rung')}{of}: {text(act, 'why')}")
+    return lines
 
 
 def _sample_text(sample: Frame) -> str:
@@ -207,7 +226,7 @@ def watch(words: list[str]) -> int:
     options = parse(
         words,
         (
-            Option("--topics", "topics", "of level,lease,queue,sample (the first three)", "LIST"),
+            Option("--topics", "topics", "of level,lease,queue,sample,shed (the first 3)", "LIST"),
             JSON,
             SOCKET,
         ),

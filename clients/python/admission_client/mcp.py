@@ -324,6 +324,7 @@ def _claim(arguments: Frame) -> tuple[Frame, float]:
         task=task[:LABEL_CHARS_MAX],
         pid=None if agent is None else agent.pid,
         parent=enclosing_lease(),
+        is_interactive=True,
     )
     return fields, min(float(wait_s), WAIT_MAX_S)
 

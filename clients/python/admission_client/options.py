@@ -6,7 +6,7 @@ left to `argparse`, built from the same table.
 """
 
 from admission.protocol import BadRequest
-from admission_client.durations import parse_duration
+from admission_client.durations import parse_duration, parse_when
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ CLASSES = ("critical", "normal", "batch")
 JOBSERVER_STYLES = ("fifo", "pipe")
 HOLDS = ("process", "tree", "connection")
 NESTED = ("share", "new")
+PARK_SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2", "none")
 AGENTS = ("claude", "codex", "gemini")
 LOG_FORMATS = ("text", "json")
 # In the place of everything else: only say what there is. Nobody types it.
@@ -62,6 +63,9 @@ class Options:
     class_: str = "normal"
     group: str = ""
     ttl_s: float | None = None
+    by_s: float | None = None
+    max_hold_s: float | None = None
+    end_after_max: bool = False
     hold: str = "process"
     wait_s: float | None = None
     pid: int | None = None
@@ -69,6 +73,8 @@ class Options:
     from_s: float = 0.0
     rank: str | None = None
     is_whole: bool = False
+    end: str = "front"
+    then_unpause: bool = False
     since_s: float = 7200.0
     points: int | None = None
     is_ascii: bool = False
@@ -85,6 +91,8 @@ class Options:
     logs: str | None = None
     lease_fd: int | None = None
     nested: str = "share"
+    park_signal: str | None = None
+    resumes: int | None = None
     keeps_effort: bool = False
     jobserver: bool = False
     jobserver_style: str | None = None
@@ -159,6 +167,8 @@ parse_style = OneOf(
 )
 # What becomes of a request from within an admitted process.
 parse_nested = OneOf(NESTED, f"is neither of {' and '.join(NESTED)}")
+# How one is asked to end under pressure.
+parse_park_signal = OneOf(PARK_SIGNALS, f"is none of {', '.join(PARK_SIGNALS)}")
 parse_agent = OneOf(AGENTS, f"has no hooks that we know; write {', '.join(AGENTS)}")
 
 
@@ -193,6 +203,12 @@ def parse_leases(command: str, options: Options) -> list[int]:
         raise WrongUsage(f"{command}: a lease is named by its number: {problem}") from None
 
 
+def check_limits(command: str, options: Options) -> None:
+    """Refuses an end after a bound that was not given."""
+    if options.end_after_max and not options.max_hold_s:
+        raise WrongUsage(f'{command}: "--end-after-max" needs "--max-hold 2h", after which to end')
+
+
 def take_no_words(command: str, options: Options) -> None:
     """Refuses words where the command takes none."""
     if options.words:
@@ -210,12 +226,22 @@ OPERATIONS = Option(
 )
 QUIET = Option("-q --quiet", "quiet", "say nothing while waiting")
 POOL = Option("--pool", "pool", "the pool to take units of (agents)", "NAME")
+# What is asked of the wait and of the lease, also of each of an autopilot's tasks.
+LIMITS = (
+    Option("--by", "by_s", "start by then or not at all: 18:00, or in 20m", "WHEN", parse_when),
+    Option(
+        "--max-hold", "max_hold_s", "alarm when it is held for longer", "DURATION", parse_duration
+    ),
+    Option("--end-after-max", "end_after_max", "then ask its holder to end, too (SIGTERM)"),
+)
 CLAIM = (
     POOL,
     Option("--weight", "weight", "how many units to take (1)", "N", parse_count),
     Option("--task", "task", "a label: what it is for", "LABEL"),
     Option("--class", "class_", "critical, normal or batch (normal)", "CLASS", parse_class),
     Option("--group", "group", "whatever should share fairly", "LABEL"),
+    Option("--agent", "agent", "a label: which program works (the command's name)", "LABEL"),
+    Option("--workspace", "workspace", "a label: where (the root of the repository)", "LABEL"),
     Option(
         "--nested",
         "nested",
@@ -234,6 +260,7 @@ CLAIM = (
         parse_duration,
     ),
     Option("--no-wait", "wait_s", "take a slot now or not at all", constant=0.0),
+    *LIMITS,
     QUIET,
     SOCKET,
 )

@@ -11,7 +11,8 @@ from admission_client.output import LEVEL_COLOURS, coloured, printable
 from admission_client.waiting import CLEAR_LINE, REDRAW_S, is_live
 
 if TYPE_CHECKING:
-    from admission_client.autopilot import Outcome
+    from admission_client.runs import Outcome
+    from admission_client.tasks import Task
 
 TAIL_LINES = 5
 TAIL_BYTES = 4096
@@ -71,6 +72,11 @@ class Screen:
         )
         for line in _tail(outcome.log):
             self.say(f"    {line}")
+
+    def parked(self, task: "Task") -> None:
+        name = printable(task.name[:60])
+        mark = coloured("⏸", "yellow", self._stream)
+        self.say(f"{mark} {name}: parked, as memory is short; it goes on when there is room")
 
     def draw(self, done: int, running: int, waiting: int, params: Params | None) -> None:
         """The line that moves."""

@@ -16,7 +16,7 @@ from admission_client.granted import Lease
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TextIO
+    from typing import Self, TextIO
 
 SILENT_S = 0.5
 REDRAW_S = 0.5
@@ -59,7 +59,7 @@ class Waiting:
         self._news: Frame | None = None
         self._shown = ""
 
-    def __enter__(self) -> "Waiting":
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -89,13 +89,17 @@ class Waiting:
             self._shown = ""
 
     def _show(self, news: Frame) -> None:
-        line = describe_place(news)
+        line = self.describe(news)
         if self._is_live:
             since = said(self._clock() - self._since)
             self._write(f"{CLEAR_LINE}waiting {since}: {line}; Ctrl-C gives up")
         elif line != self._shown:
             self._write(f"admission: waiting: {line}\n")
         self._shown = line
+
+    def describe(self, news: Frame) -> str:
+        """The news in words."""
+        return describe_place(news)
 
     def _write(self, text: str) -> None:
         try:

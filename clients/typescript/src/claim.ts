@@ -1,5 +1,7 @@
 /** What one asks for. */
 
+import { isatty } from "node:tty";
+
 import { whole, text } from "./answers.js";
 import { BadRequest, type LeaseLost } from "./errors.js";
 import type { Frame } from "./frames.js";
@@ -20,8 +22,21 @@ export interface AcquireOptions extends WaitOptions {
   class?: "critical" | "normal" | "batch" | undefined;
   /** Whatever should share fairly. */
   group?: string | undefined;
+  /** A label: which program works. */
+  agent?: string | undefined;
+  /** A label: where. */
+  workspace?: string | undefined;
   /** Ends by itself after so many milliseconds unless renewed. */
   ttlMs?: number | undefined;
+  /**
+   * It must have been granted within so many milliseconds: NoSlot at once where the daemon's
+   * estimate says that it could not be, and otherwise when they have passed.
+   */
+  byMs?: number | undefined;
+  /** Held for longer than so many milliseconds, it raises an alarm; it does not end. */
+  maxHoldMs?: number | undefined;
+  /** Then the process that it is for is asked to end, too (SIGTERM). */
+  endAfterMax?: boolean | undefined;
   /**
    * `process`: ends when this process does; neither a lost connection nor a restart of the daemon
    * takes it away. `connection`: ends when the client is closed, too. `process`.
@@ -38,6 +53,13 @@ export interface AcquireOptions extends WaitOptions {
    * or it could not be taken up again.
    */
   onLost?: ((problem: LeaseLost) => void) | undefined;
+  /**
+   * The holder can be asked to end soon, where memory gets short and the configuration says so;
+   * told once, with the reason. The lease then ends as parked.
+   */
+  onPark?: ((reason: string) => void) | undefined;
+  /** A parked lease that this one goes on with: it waits at the head of its class. */
+  resumes?: number | undefined;
 }
 
 /** Where one stands in the queue. */
@@ -66,10 +88,23 @@ export function claimFields(options: AcquireOptions): Frame {
     class: options.class ?? "normal",
     group,
     bound,
-    ttl_s: options.ttlMs === undefined ? undefined : milliseconds(options.ttlMs, "ttlMs") / 1000,
+    ttl_s: secondsOf(options.ttlMs, "ttlMs"),
+    max_hold_s: secondsOf(options.maxHoldMs, "maxHoldMs"),
+    end_after_max: options.endAfterMax === true ? true : undefined,
     pid: options.pid,
     parent: options.parent ?? enclosingLease(),
+    parkable: options.onPark === undefined ? undefined : true,
+    // Nobody stops what a person works with.
+    interactive: options.onPark === undefined && isatty(0) ? true : undefined,
+    resumes: options.resumes,
+    agent: options.agent,
+    workspace: options.workspace,
   };
+}
+
+/** @throws BadRequest - it is no number of milliseconds. */
+export function secondsOf(value: number | undefined, name: string): number | undefined {
+  return value === undefined ? undefined : milliseconds(value, name) / 1000;
 }
 
 /** @throws BadRequest - it is no number of milliseconds. */

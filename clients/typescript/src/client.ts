@@ -166,12 +166,12 @@ export class Client {
     const request = new Uint8Array(randomBytes(16));
     const fields = { ...claimFields(options), request };
     const take = (answer: Frame) =>
-      this.#session.hold(new Lease(answer, this.#keeper, options.onLost));
+      this.#session.hold(new Lease(answer, this.#keeper, options.onLost, options.onPark));
     const { onQueued } = options;
     const onEvent = (event: Frame) => {
       if (event["event"] === "queued") onQueued?.(placeOf(event));
     };
-    const wait = { waitMs: options.waitMs, signal };
+    const wait = { waitMs: options.waitMs, byMs: options.byMs, signal };
     let isSent = false;
     const onSend = () => {
       isSent = true;

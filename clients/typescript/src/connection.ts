@@ -39,6 +39,8 @@ export class Connection {
   onClose: () => void = () => {};
   /** Called when a lease that came by this connection ended without being given back by it. */
   onRevoked: (lease: unknown, reason: string) => void = () => {};
+  /** Called when the holder of such a lease is asked to end soon. */
+  onPark: (lease: unknown, reason: string) => void = () => {};
 
   readonly #path: string;
   readonly #socket: Socket;
@@ -152,6 +154,8 @@ export class Connection {
   #sort(frame: Frame): void {
     if (frame["event"] === "revoked") {
       this.onRevoked(frame["lease"], wordOf(frame["reason"], "no reason given"));
+    } else if (frame["event"] === "park") {
+      this.onPark(frame["lease"], wordOf(frame["reason"], "no reason given"));
     } else if (frame["id"] === 0 && frame["ok"] === false) {
       // The daemon can't tell whose it is; and as a rule, closes.
       this.#failure ??= refusal(frame);

@@ -45,12 +45,18 @@ export class Lease {
   #release: Promise<void> | undefined;
   readonly #keeper: Keeper;
   readonly #onLost: ((problem: LeaseLost) => void) | undefined;
+  #onPark: ((reason: string) => void) | undefined;
 
   /**
    * @param reply - what the daemon answered.
    * @throws Unreachable - it is no answer that we understand.
    */
-  constructor(reply: Frame, keeper: Keeper, onLost?: (problem: LeaseLost) => void) {
+  constructor(
+    reply: Frame,
+    keeper: Keeper,
+    onLost?: (problem: LeaseLost) => void,
+    onPark?: (reason: string) => void,
+  ) {
     this.id = whole(reply, "lease");
     this.fence = whole(reply, "fence");
     this.pool = text(reply, "pool");
@@ -63,6 +69,7 @@ export class Lease {
     this.#params = paramsOf(mapping(reply, "params"));
     this.#keeper = keeper;
     this.#onLost = onLost;
+    this.#onPark = onPark;
   }
 
   /** The throttle level when the daemon last answered about it. */
@@ -143,6 +150,13 @@ export class Lease {
   update(reply: Frame): void {
     this.#level = whole(reply, "level");
     this.#params = paramsOf(mapping(reply, "params"));
+  }
+
+  /** Its holder is asked to end soon; of which it hears once. @internal */
+  park(reason: string): void {
+    const onPark = this.#onPark;
+    this.#onPark = undefined;
+    if (onPark !== undefined) queueMicrotask(() => onPark(reason));
   }
 
   /** It ended, and not by its holder's will. @internal */

@@ -95,10 +95,11 @@ export class Session {
   async persist<T>(
     op: string,
     fields: Frame,
-    { waitMs, signal }: WaitOptions,
+    { waitMs, byMs, signal }: WaitOptions & { byMs?: number | undefined },
     how: Pick<RequestOptions<T>, "take" | "onEvent"> & { onSend?: () => void },
   ): Promise<T> {
     const giveUpAt = waitMs === undefined ? undefined : nowMs() + milliseconds(waitMs, "waitMs");
+    const by = byMs === undefined ? undefined : nowMs() + milliseconds(byMs, "byMs");
     for (;;) {
       const leftMs = giveUpAt === undefined ? undefined : Math.max(0, giveUpAt - nowMs());
       // Infinity is for ever, and msgpack has a number for it that no daemon would take.
@@ -108,7 +109,9 @@ export class Session {
         const connection = await abortable(this.#connected(), signal);
         how.onSend?.();
         const wait_s = isBounded ? leftMs / 1000 : undefined;
-        return await connection.request(op, { ...fields, wait_s }, { ...how, signal, timeoutMs });
+        const by_s = by === undefined ? undefined : Math.max(0, by - nowMs()) / 1000;
+        const asked = { ...fields, wait_s, by_s };
+        return await connection.request(op, asked, { ...how, signal, timeoutMs });
       } catch (problem) {
         if (!(problem instanceof Disconnected)) throw problem;
         await this.reconnect(signal);
@@ -164,6 +167,7 @@ export class Session {
       const message = `lease ${lease.id} ended before it was given back: ${reason}`;
       this.#lose(lease, new LeaseLost(message, "revoked"));
     };
+    connection.onPark = (id, reason) => this.#held.get(id as number)?.park(reason);
     try {
       await this.#resume(connection);
     } catch (problem) {

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from admission.protocol import LABEL_CHARS_MAX, REQUEST_BYTES, AdmissionError, Frame, NoSlot
 from admission_client.blocking import Client
-from admission_client.granted import ANY_LEASE, claim_fields, enclosing_lease
+from admission_client.granted import ANY_LEASE, claim_fields, enclosing_lease, workspace_here
 from admission_client.hook.answers import GO_ON, Answer, only_said, refusal
 from admission_client.hook.caller import Process, caller, is_headless
 from admission_client.hook.payload import Payload
@@ -114,6 +114,9 @@ def _acquire(call: Call, step: Step, key: str) -> None:
         task=_label(f"{call.agent} {step.kind}{': ' * bool(step.task)}{step.task}"),
         group=_label(call.payload.session),
         pid=call.process.pid,
+        is_interactive=not is_headless(call.agent, call.process.pid),
+        agent=call.agent,
+        workspace=workspace_here(),
     )
     if step.kind in (SESSION, TURN):
         fields |= _enclosing()

@@ -1,0 +1,141 @@
+"""What waiters are told: where each stands, why it is not granted, and in how long it may be."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf
+
+from admission.core.durations import said
+from admission.core.filling import fitting, lets_pass, passed_until
+from admission.core.leases import Waiter
+from admission.core.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a waiter stands: position from 1, why it is not granted, and a guess at how long.
+
+    `eta_s` is None where no lease has ended yet, so that there is nothing to guess from.
+    """
+
+    waiter: Waiter
+    position: int
+    reason: str
+    eta_s: float | None
+
+
+def places_of(pool: Pool, now: float) -> Iterator[Place]:
+    """Every waiter with its place, in order; one pass over the queue."""
+    in_use, capacity, reasons = pool.in_use, pool.capacity, _Reasons(pool, now)
+    kept = pool.kept()
+    typical_s = pool.typical_hold_s(now)
+    units_ahead = in_use - capacity
+    paused_s = 0.0 if pool.paused_until is None else pool.paused_until - now
+    for index, waiter in enumerate(pool.turns(kept)):
+        reason = reasons.of(waiter, index)
+        units_ahead += waiter.claim.weight
+        eta_s = None
+        reach = capacity - kept.barred(waiter.claim)
+        if typical_s is not None and waiter.claim.weight <= reach and paused_s < inf:
+            turns = max(units_ahead, 1) / reach
+            spacing_s = index * pool.level.delay_s if pool.spec.is_spaced else 0.0
+            eta_s = max(turns * typical_s, spacing_s) + paused_s
+        yield Place(waiter, index + 1, reason, eta_s)
+
+
+def reason_of(pool: Pool, waiter: Waiter, now: float) -> str:
+    """Why this waiter is not granted, in words and numbers."""
+    return _Reasons(pool, now).of(waiter)
+
+
+def obstacle(pool: Pool, newcomer: Waiter, now: float) -> str:
+    """Why this one would not be granted at once. It does not join."""
+    pool.add(newcomer)
+    why = reason_of(pool, newcomer, now)
+    pool.remove(newcomer)
+    return why
+
+
+def estimate_s(pool: Pool, newcomer: Waiter, now: float) -> float | None:
+    """In how long this one could start, by a guess; None without one. It does not join."""
+    pool.add(newcomer)
+    found = next(place for place in places_of(pool, now) if place.waiter is newcomer)
+    pool.remove(newcomer)
+    return found.eta_s
+
+
+class _Reasons:
+    """Those of all who wait for a pool at a moment; what they share is looked up once."""
+
+    def __init__(self, pool: Pool, now: float) -> None:
+        self._pool = pool
+        self._now = now
+        self._front = pool.front()
+        self._next = fitting(pool, now)
+
+    def of(self, waiter: Waiter, ahead: int | None = None) -> str:
+        """Why this one is not granted; `ahead`: how many stand before it, where that is known."""
+        pool, front = self._pool, self._front
+        weight = waiter.claim.weight
+        if waiter.is_away:
+            return "its client is away"
+        if weight > pool.capacity:
+            return (
+                f"weight {weight} is more than the {pool.capacity} of {pool.spec.name} "
+                f"at level {pool.level.level} ({pool.level.name})"
+            )
+        if why := self._withheld(waiter):
+            return why
+        if front is None:
+            return "holders from before a restart have their chance to come back first"
+        if waiter is self._next:
+            return self._spacing()
+        if pool.in_use + front.claim.weight > pool.capacity:
+            return self._full() + (self._passed() if waiter is front else "")
+        if waiter is not front:
+            ahead = pool.position(waiter) - 1 if ahead is None else ahead
+            return f"{ahead} ahead in the queue"
+        return pool.objection(front) or self._spacing()
+
+    def _spacing(self) -> str:
+        """Of one for whom there is room."""
+        pool, now = self._pool, self._now
+        if now < pool.hold_until and pool.in_use:
+            return f"the machine has to settle; {pool.hold_until - now:.0f} s to go"
+        if now < pool.ready_at():
+            return (
+                f"grants keep {pool.level.delay_s:g} s apart at level "
+                f"{pool.level.level} ({pool.level.name})"
+            )
+        return "its turn has come"
+
+    def _withheld(self, waiter: Waiter) -> str | None:
+        """Why a hand's word keeps this one from what is free; None where none does."""
+        pool, now, front = self._pool, self._now, self._front
+        if pool.paused_until is not None:
+            left_s = pool.paused_until - now
+            return "paused by hand" + (f"; {said(left_s)} to go" if left_s < inf else "")
+        if not pool.reservations.active:
+            return None
+        kept = pool.kept()
+        if waiter.claim.weight > pool.capacity - kept.barred(waiter.claim):
+            return kept.reason(waiter.claim, now)
+        room = pool.capacity - pool.in_use - (front.claim.weight if front else 0)
+        if front is not None and 0 <= room < pool.kept_from(front):
+            return kept.reason(front.claim, now)
+        return None
+
+    def _full(self) -> str:
+        pool = self._pool
+        if pool.spec.name == "agents":
+            return f"{pool.in_use} of {pool.capacity} agents run"
+        return f"{pool.in_use} of {pool.capacity} units of {pool.spec.name} are out"
+
+    def _passed(self) -> str:
+        """That smaller ones may have what is too little for the front waiter, and for how long."""
+        pool, now, front = self._pool, self._now, self._front
+        if front is None or pool.in_use >= pool.capacity:
+            return ""
+        asks = f"; it asks for {front.claim.weight}"
+        if not lets_pass(pool, front, now):
+            return f"{asks}, and what is freed is kept for it"
+        return f"{asks}, and smaller ones may pass it for {said(passed_until(pool, front) - now)}"
