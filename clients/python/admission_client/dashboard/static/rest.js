@@ -1,0 +1,73 @@
+// What tasks took before, and what outlived its lease.
+
+import { ask, mayAct } from "./acts.js";
+import { find, put } from "./dom.js";
+import { now } from "./now.js";
+import { Table, buttons, twoLines } from "./table.js";
+import { bytes, count, duration } from "./words.js";
+
+const SINCE_S = 7 * 86_400;
+const HOWS = { ended: "It has ended.", killed: "It had to be killed." };
+
+const tasks = new Table(
+  find("tasks-table"),
+  [
+    { head: "Task", isName: true, className: "wide", text: (row) => row.task || "–" },
+    { head: "Runs", className: "number", text: (row) => row.runs },
+    { head: "Failed", className: "number", text: (row) => row.failures },
+    { head: "Memory", className: "number", text: (row) => bytes(row.memory_p50_bytes) },
+    { head: "at most", className: "number roomy", text: (row) => bytes(row.memory_p95_bytes) },
+    { head: "CPU", className: "number roomy", text: (row) => duration(row.cpu_p50_s) },
+    { head: "at most", className: "number roomy", text: (row) => duration(row.cpu_p95_s) },
+    { head: "Lasted", className: "number", text: (row) => duration(row.lasted_p50_s) },
+    { head: "at most", className: "number roomy", text: (row) => duration(row.lasted_p95_s) },
+    { head: "Seen", className: "number roomy", text: (row) => `${duration(row.last_seen_s)} ago` },
+  ],
+  ({ task }) => task,
+  find("tasks-empty"),
+);
+
+const orphans = new Table(
+  find("orphans-table"),
+  [
+    { head: "Process", isName: true, fill: (cell, row) => twoLines(cell, row.command || row.name, row.evidence) },
+    { head: "PID", className: "number roomy", text: (row) => row.pid },
+    { head: "Memory", className: "number", text: (row) => bytes(row.memory_bytes) },
+    { head: "Age", className: "number", isLive: true, text: (row) => duration(now() - row.since) },
+    { head: "", className: "act", fill: (cell, row) => buttons(cell, row.isSurvivor && mayAct() ? STOP : [], cell.parentNode) },
+  ],
+  ({ pid, start_ticks: ticks }) => `${pid} ${ticks}`,
+  find("orphans-empty"),
+);
+
+const STOP = [{ name: "Stop …", about: (row) => `Stop process ${row.pid}, ${row.command}`, call: askToStop }];
+
+export async function lookAtTasks() {
+  const answer = await fetch(`/tasks?since_s=${SINCE_S}`);
+  if (answer.ok) tasks.show((await answer.json()).tasks);
+}
+
+export function showOrphans({ survivors, agents, left_out: more }) {
+  const rows = [...survivors.map((row) => ({ ...row, isSurvivor: true })), ...agents.map((row) => ({ ...row, isSurvivor: false }))];
+  orphans.show(rows);
+  const memory = survivors.reduce((sum, row) => sum + (row.memory_bytes ?? 0), 0);
+  const said = [
+    survivors.length && `${survivors.length} outlived their lease, ${bytes(memory)}`,
+    agents.length && `${count(agents.length, "agent")} without a lease`,
+    more && `${more} more`,
+  ];
+  put(find("orphans-aside"), said.filter(Boolean).join(" · "));
+}
+
+export const tick = () => orphans.tick();
+
+function askToStop(row) {
+  ask({
+    title: `Stop process ${row.pid}`,
+    text: `${row.command || row.name}: ${row.evidence}. It gets SIGTERM, and after 10 s SIGKILL.`,
+    command: () => `admission orphans --stop ${row.pid}`,
+    what: () => ({ op: "stop", pid: row.pid, start_ticks: row.start_ticks }),
+    yes: "Stop it",
+    done: ({ stopped }) => HOWS[stopped?.[0]?.how] ?? `It was left: ${stopped?.[0]?.why ?? "it is gone"}.`,
+  });
+}
