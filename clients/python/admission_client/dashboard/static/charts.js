@@ -1,12 +1,12 @@
 // Memory, CPU and pressure over time, drawn by uPlot on one axis of time. The levels stand behind the
 // lines, and the bounds that lead to them across.
 
-import { put, mark as attribute } from "./dom.js";
+import { element, keyed, put, mark as attribute } from "./dom.js";
 import { colours } from "./theme.js";
 import { clock, mark, percent } from "./words.js";
 
 export const GUTTER = 42;
-export const RIGHT = 10;
+export const RIGHT = 18;
 const FONT = "11px system-ui, sans-serif";
 // What a chart draws: the name that is shown, the fields of a point, the colour.
 const KINDS = {
@@ -140,11 +140,12 @@ export class Charts {
     const { points, from } = this.seen;
     const holder = this.holders[kind];
     const shown = index ?? points.at.length - 1;
-    const said = KINDS[kind].lines.map(([field, name]) => {
+    const figure = (child, [field, name]) => {
       const value = index === null ? lastOf(points[field]) : points[field][shown];
-      return name ? `${name} ${percent(value)}` : percent(value);
-    });
-    put(holder.querySelector(".value"), said.join(" · "));
+      put(child, name ? `${name} ${percent(value)}` : percent(value));
+    };
+    const make = ([, , colour]) => element("span", `figure ${colour}`);
+    keyed(holder.querySelector(".value"), KINDS[kind].lines, ([field]) => field, make, figure);
     if (index !== null) return;
     const words = KINDS[kind].lines.map(([field, name]) => inWords(field, name || KINDS[kind].name, points));
     const bounds = this.seen.bounds[kind] ?? [];

@@ -1,7 +1,7 @@
 // Who holds a slot, and who waits for one.
 
 import { ask, mayAct } from "./acts.js";
-import { find, mark, put } from "./dom.js";
+import { element, find, mark, put } from "./dom.js";
 import { now } from "./now.js";
 import { Table, buttons, twoLines } from "./table.js";
 import { bytes, count, duration } from "./words.js";
@@ -18,7 +18,6 @@ const leases = new Table(
     { head: "Lease", className: "number roomy", text: (row) => row.lease },
     { head: "Task", isName: true, isLive: true, fill: (cell, row) => fillTask(cell, row, stateOf(row)) },
     { head: "Class", className: "roomy", fill: fillClass },
-    { head: "Pool", className: "roomy", text: poolOf },
     { head: "From", className: "wide roomy", text: (row) => row.from || "–" },
     { head: "PID", className: "number roomy", text: (row) => row.pid || "–" },
     { head: "Memory", className: "number", text: (row) => bytes(row.memory_bytes) },
@@ -34,21 +33,20 @@ const queue = new Table(
   find("queue-table"),
   [
     { head: "Place", className: "number", text: (row) => row.position },
-    { head: "Task", isName: true, fill: (cell, row) => fillTask(cell, row, "") },
+    { head: "Task", isName: true, fill: (cell, row) => fillWaiter(cell, row) },
     { head: "Class", className: "roomy", fill: fillClass },
     { head: "Waits", className: "number", isLive: true, text: (row) => duration(now() - row.since) },
     { head: "About", className: "number", isLive: true, text: etaOf },
-    { head: "Why", className: "wide roomy", text: (row) => row.reason + movedOf(row) },
     { head: "", className: "act", fill: (cell, row) => buttons(cell, mayAct() ? QUEUE : [], cell.parentNode) },
   ],
   ({ ticket }) => ticket,
   find("queue-empty"),
 );
 
-const RELEASE = [{ name: "Release …", about: (row) => `Release lease ${row.lease}, ${row.task}`, call: askToRelease }];
+const RELEASE = [{ name: "Release", about: (row) => `Release lease ${row.lease}, ${row.task}`, call: askToRelease }];
 const QUEUE = [
-  { name: "Move …", about: (row) => `Move ${row.task || "the waiter"}, ticket ${row.ticket}`, call: askToMove },
-  { name: "Cancel …", about: (row) => `Cancel ${row.task || "the waiter"}, ticket ${row.ticket}`, call: askToCancel },
+  { name: "Move", about: (row) => `Move ${row.task || "the waiter"}, ticket ${row.ticket}`, call: askToMove },
+  { name: "Cancel", about: (row) => `Cancel ${row.task || "the waiter"}, ticket ${row.ticket}`, call: askToCancel },
 ];
 
 export function showLeases(told) {
@@ -96,22 +94,27 @@ const SOUGHT = ["task", "from", "pid", "class", "group", "pool", "agent", "works
 const isSought = (row, sought) => SOUGHT.some((field) => String(row[field] ?? "").toLowerCase().includes(sought));
 
 function fillTask(cell, row, state) {
-  const where = [row.class, row.pool === "agents" && row.weight === 1 ? "" : poolOf(row), row.from ?? row.reason];
-  twoLines(cell, row.task || "–", where.filter(Boolean).join(" · "), "sub narrow");
-  const said = cell.children[2] ?? cell.appendChild(document.createElement("span"));
-  said.className = "sub state";
+  twoLines(cell, row.task || "–", [row.class, otherPool(row), row.from].filter(Boolean).join(" · "), "sub narrow");
+  const said = cell.children[2] ?? cell.appendChild(element("span", "sub state"));
   put(said, state);
   said.hidden = !state;
 }
 
-function fillClass(cell, row) {
-  const label = cell.firstElementChild ?? cell.appendChild(document.createElement("span"));
-  label.className = "class";
-  mark(label, "data-class", row.class);
-  put(label, row.group ? `${row.class}, ${row.group}` : row.class);
+function fillWaiter(cell, row) {
+  twoLines(cell, row.task || "–", row.reason + movedOf(row));
 }
 
-const poolOf = (row) => (row.weight === 1 ? row.pool : `${row.pool} ×${row.weight}`);
+function fillClass(cell, row) {
+  twoLines(cell, row.class, [otherPool(row), row.group].filter(Boolean).join(" · "));
+  cell.firstChild.className = "class";
+  mark(cell.firstChild, "data-class", row.class);
+}
+
+/** The pool where it is not the usual one, and the units where they are not one. */
+function otherPool(row) {
+  const pool = row.pool === "agents" ? "" : row.pool;
+  return row.weight === 1 ? pool : `${pool} ×${row.weight}`.trim();
+}
 
 function stateOf(row) {
   const said = [];

@@ -26,6 +26,7 @@ export function showChange({ at, level, name, reasons }) {
 export function showLevel(told) {
   state = told;
   showNumeral(told.level, told.name, told.reasons);
+  put(find("level-forecast"), told.forecast ? `Forecast: ${told.forecast}` : "");
   put(find("level-by"), told.by_hand ? "set by hand" : "");
   keyed(find("level-params"), PARAMS, ([field]) => field, makeFigure, (child, [field, , said]) => {
     const value = told.params?.[field];

@@ -47,6 +47,7 @@ const show = {
   },
   why(told) {
     level.showWhy(told);
+    rest.showTakers(told);
     time.setThresholds(told.thresholds);
   },
   orphans: rest.showOrphans,

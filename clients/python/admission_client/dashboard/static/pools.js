@@ -81,7 +81,7 @@ function makeReservation({ reservation }) {
   const line = element("li");
   const button = element("button", "quiet", "End it");
   button.type = "button";
-  button.ariaLabel = `End reservation ${reservation}`;
+  button.ariaLabel = `End it: reservation ${reservation}`;
   button.addEventListener("click", () => askToUnreserve(line.item));
   line.append(element("span"), element("span", "aside"), button);
   return line;

@@ -1,12 +1,13 @@
 // What tasks took before, and what outlived its lease.
 
 import { ask, mayAct } from "./acts.js";
-import { find, put } from "./dom.js";
+import { element, find, put } from "./dom.js";
 import { now } from "./now.js";
 import { Table, buttons, twoLines } from "./table.js";
 import { bytes, count, duration } from "./words.js";
 
 const SINCE_S = 7 * 86_400;
+const BUSY_CPUS = 0.1;
 const HOWS = { ended: "It has ended.", killed: "It had to be killed." };
 
 const tasks = new Table(
@@ -15,12 +16,9 @@ const tasks = new Table(
     { head: "Task", isName: true, className: "wide", text: (row) => row.task || "–" },
     { head: "Runs", className: "number", text: (row) => row.runs },
     { head: "Failed", className: "number", text: (row) => row.failures },
-    { head: "Memory", className: "number", text: (row) => bytes(row.memory_p50_bytes) },
-    { head: "at most", className: "number roomy", text: (row) => bytes(row.memory_p95_bytes) },
-    { head: "CPU", className: "number roomy", text: (row) => duration(row.cpu_p50_s) },
-    { head: "at most", className: "number roomy", text: (row) => duration(row.cpu_p95_s) },
-    { head: "Lasted", className: "number", text: (row) => duration(row.lasted_p50_s) },
-    { head: "at most", className: "number roomy", text: (row) => duration(row.lasted_p95_s) },
+    { head: "Memory", className: "number", fill: (cell, row) => halfAndMost(cell, row, "memory", "bytes", bytes) },
+    { head: "CPU", className: "number roomy", fill: (cell, row) => halfAndMost(cell, row, "cpu", "s", duration) },
+    { head: "Lasted", className: "number", fill: (cell, row) => halfAndMost(cell, row, "lasted", "s", duration) },
     { head: "Seen", className: "number roomy", text: (row) => `${duration(row.last_seen_s)} ago` },
   ],
   ({ task }) => task,
@@ -40,7 +38,27 @@ const orphans = new Table(
   find("orphans-empty"),
 );
 
-const STOP = [{ name: "Stop …", about: (row) => `Stop process ${row.pid}, ${row.command}`, call: askToStop }];
+const takers = new Table(
+  find("takers-table"),
+  [
+    { head: "Program", isName: true, fill: (cell, row) => twoLines(cell, row.name, row.lease ? `lease ${row.lease}` : "no lease") },
+    { head: "PID", className: "number roomy", text: (row) => row.pid },
+    { head: "Processes", className: "number roomy", text: (row) => row.processes },
+    { head: "CPUs", className: "number", text: (row) => row.cpus.toFixed(1) },
+    { head: "Memory", className: "number", text: (row) => bytes(row.rss_bytes) },
+  ],
+  ({ pid }) => pid,
+  find("takers-empty"),
+);
+
+const STOP = [{ name: "Stop", about: (row) => `Stop process ${row.pid}, ${row.command}`, call: askToStop }];
+
+/** The median, and what 19 of 20 stayed within. */
+function halfAndMost(cell, row, name, unit, said) {
+  if (!cell.childElementCount) cell.append(element("span"), element("span", "most roomy"));
+  put(cell.firstChild, said(row[`${name}_p50_${unit}`]));
+  put(cell.lastChild, ` / ${said(row[`${name}_p95_${unit}`])}`);
+}
 
 export async function lookAtTasks() {
   const answer = await fetch(`/tasks?since_s=${SINCE_S}`);
@@ -57,6 +75,12 @@ export function showOrphans({ survivors, agents, left_out: more }) {
     more && `${more} more`,
   ];
   put(find("orphans-aside"), said.filter(Boolean).join(" · "));
+}
+
+/** The largest by memory and by CPU, each once. */
+export function showTakers({ by_memory: byMemory, by_cpu: byCpu }) {
+  const rows = new Map([...byMemory, ...byCpu.filter(({ cpus }) => cpus >= BUSY_CPUS)].map((row) => [row.pid, row]));
+  takers.show([...rows.values()].sort((a, b) => b.rss_bytes - a.rss_bytes));
 }
 
 export const tick = () => orphans.tick();

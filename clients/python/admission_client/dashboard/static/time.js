@@ -39,10 +39,7 @@ export function start() {
     find("ranges").append(button);
   }
   onColours(() => charts.recolour());
-  new ResizeObserver(() => {
-    charts.resize();
-    timeline.paint();
-  }).observe(find("chart-memory"));
+  new ResizeObserver(() => charts.resize()).observe(find("chart-memory"));
   for (const id of ["numbers", "changes"]) find(id).addEventListener("toggle", () => draw());
   document.addEventListener("visibilitychange", () => document.hidden || look());
   choose(range_s);

@@ -35,6 +35,11 @@ export class Timeline {
     canvas.addEventListener("pointermove", (event) => this.#point(event));
     canvas.addEventListener("pointerleave", () => (this.tip.hidden = true));
     onColours(() => this.paint());
+    // Asking for the width each time would have the whole page laid out each time.
+    new ResizeObserver(([seen]) => {
+      this.width = seen.contentRect.width;
+      this.paint();
+    }).observe(canvas.parentNode);
   }
 
   /** `leases`: with `queuedAt`, `grantedAt` (null: waits), `endedAt` (null: holds), `task`, `class`. */
@@ -55,8 +60,8 @@ export class Timeline {
   }
 
   paint() {
-    if (!this.held) return;
-    const width = this.canvas.clientWidth;
+    const { width } = this;
+    if (!this.held || !width) return;
     const held = laneHeight(this.lanes.held, HELD_HEIGHT);
     const waited = laneHeight(this.lanes.waited, WAITED_HEIGHT);
     const heldHeight = Math.max(this.lanes.held, 1) * held;
@@ -86,7 +91,7 @@ export class Timeline {
     pen.textBaseline = "middle";
     pen.fillStyle = paint["ink-3"];
     pen.textAlign = "right";
-    pen.fillText(kind === "held" ? "held" : "waited", GUTTER - 6, top + Math.min(lane, 16) / 2 + 1);
+    pen.fillText(kind === "held" ? "held" : "waited", GUTTER - 6, top + Math.max(lane, LETTERS_FROM) / 2 + 1);
     pen.textAlign = "left";
     for (const span of spans) {
       const left = GUTTER + (span.from - this.from) * scale;
@@ -110,7 +115,7 @@ export class Timeline {
     if (!hit) return;
     put(this.tip, about(hit.one));
     const wide = this.tip.offsetWidth;
-    this.tip.style.left = `${Math.max(0, Math.min(x + 12, this.canvas.clientWidth - wide))}px`;
+    this.tip.style.left = `${Math.max(0, Math.min(x + 12, this.width - wide))}px`;
     this.tip.style.top = `${y + 16}px`;
   }
 

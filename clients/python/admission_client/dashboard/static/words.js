@@ -2,23 +2,20 @@
 
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 const ABSENT = "–";
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/** "12 s", "4 min", "2 h 10 min", "3 d 4 h": two units at the most. */
+/** "12 s", "4 min", "2.5 h", "3 d". */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return ABSENT;
   const s = Math.max(seconds, 0);
-  if (s < 1) return s === 0 ? "0 s" : s < 0.01 ? "< 10 ms" : `${Math.round(s * 1000)} ms`;
+  if (s < 1) return s === 0 ? "0 s" : `${Math.max(Math.round(s * 1000), 1)} ms`;
   if (s < 60) return `${Math.floor(s)} s`;
-  if (s < 3600) return s < 600 ? pair(s, 60, "min", 1, "s") : `${Math.floor(s / 60)} min`;
-  if (s < 86400) return pair(s, 3600, "h", 60, "min");
-  return pair(s, 86400, "d", 3600, "h");
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  return s < 86400 ? `${tenths(s / 3600)} h` : `${tenths(s / 86400)} d`;
 }
 
-function pair(s, large, largeName, small, smallName) {
-  const whole = Math.floor(s / large);
-  const rest = Math.floor((s % large) / small);
-  return rest ? `${whole} ${largeName} ${rest} ${smallName}` : `${whole} ${largeName}`;
-}
+/** Rounded down: nothing has lasted for 2 h before it has. */
+const tenths = (value) => (value < 10 ? String(Math.floor(value * 10) / 10) : String(Math.floor(value)));
 
 /** "1.4 GB"; by 1024, as everywhere in this project. */
 export function bytes(count) {
@@ -54,11 +51,9 @@ export function mark(at, step) {
   return day(then);
 }
 
-export const day = (then) => `${then.getDate()} ${then.toLocaleString("en-GB", { month: "short" })}`;
+const day = (then) => `${then.getDate()} ${MONTHS[then.getMonth()]}`;
 
 const two = (value) => String(value).padStart(2, "0");
 
 /** "1 lease", "3 leases". */
 export const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
-
-export { ABSENT };
