@@ -55,6 +55,7 @@ CLIENT_FILE_MAY = {
     "aio_leasing.py": {"anyio"},
     "aio_monitor.py": {"anyio"},
     "aio_operating.py": {"anyio"},
+    "acting.py": {"trio"},
     "autopilot.py": {"trio"},
     # `admission simulate` runs the rules themselves, with a configuration, on a history.
     "chores.py": {
@@ -68,11 +69,16 @@ CLIENT_FILE_MAY = {
     # `admission history` reads the file itself, and draws the bounds of the configuration.
     "history.py": {"admission.service.config", "admission.service.history"},
     "exposition.py": {"prometheus_client"},
+    "feed.py": {"trio"},
+    "past.py": {"admission.service.history"},  # as `admission history`
     "doctor.py": {"admission.service.checkup"},  # what is checked needs no daemon
     "measure.py": {"admission.service.once"},  # `throttle` and `guard` need no daemon
     "reading.py": {"admission.service.metrics", "admission.service.once"},  # nor do monitors
+    "site.py": {"admission.service.history", "starlette", "trio"},
+    "stream.py": {"starlette", "trio"},
     "stopping.py": {"admission.service.holders"},  # who a process is, as the daemon sees it
     "runs.py": {"trio"},
+    "serving.py": {"hypercorn", "trio"},
     # `admission service` leaves a daemon alone that a wrong configuration would not replace.
     "service.py": {"admission.service.config"},
     "steer.py": {"admission.service.serve"},  # `admission serve` starts the service

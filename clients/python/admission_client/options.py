@@ -82,7 +82,7 @@ class Options:
     config: str | None = None
     log_format: str | None = None
     output: str | None = None
-    port: int = 0
+    port: int = 7411
     no_open: bool = False
     read_only: bool = False
     token_file: str | None = None

@@ -14,14 +14,14 @@ def dashboard(words: list[str]) -> int:
     options = parse(
         words,
         (
-            Option("--port", "port", "where to serve; 0 takes a free one (0)", "N", parse_port),
+            Option("--port", "port", "where to serve (7411); 0 takes a free one", "N", parse_port),
             Option("--no-open", "no_open", "open no browser"),
             Option("--read-only", "read_only", "nothing can be done from the page"),
             Option("--token-file", "token_file", "keep the page's token here", "FILE"),
             SOCKET,
         ),
         "dashboard [options]",
-        "A live page: the level and why, memory and CPU over time, who holds a slot and who waits.\n"
+        "A live page: the level and why, memory and CPU over time, who holds a slot, who waits.\n"
         "It is served to this machine alone, and only to who has the address that is printed.\n"
         "Its /metrics is for Prometheus. Ends with Ctrl-C.",
     )

@@ -1,5 +1,7 @@
 """What can be done from the page: the daemon's own ops, and ending what outlived its lease."""
 
+from functools import partial
+
 import trio
 
 from admission.protocol import BadRequest, Frame
@@ -18,25 +20,31 @@ async def act(path: str | None, asked: object) -> Frame:
 
     Args:
         path: the daemon's socket.
-        asked: a map with an `op`, and its fields as the daemon has them; for `stop` a `pid`.
+        asked: a map with an `op`, and its fields as the daemon has them; for `stop` the `pid` and
+            the `start_ticks` of a survivor.
 
     Raises:
         AdmissionError: it can't be done; it says why.
     """
-    if not isinstance(asked, dict) or not all(isinstance(name, str) for name in asked):
+    if not isinstance(asked, dict):
         raise BadRequest('what is to be done is a map with an "op"')
-    fields = {name: one for name, one in asked.items() if name != "op"}
+    fields = {name: one for name, one in asked.items() if name not in ("op", "id")}
     op = asked.get("op")
     if op == STOP:
-        # A thread: it waits for processes to end, by calls that block.
-        return await trio.to_thread.run_sync(_stop, path, whole(fields, "pid"))
+        pid, start_ticks = fields.get("pid"), fields.get("start_ticks")
+        if type(pid) is not int or type(start_ticks) is not int:
+            raise BadRequest('"stop" names a process by its "pid" and its "start_ticks"')
+        # A thread: it waits for a process to end, by calls that block.
+        stop = partial(_stop, path, pid, start_ticks)
+        return await trio.to_thread.run_sync(stop, abandon_on_cancel=True)
     if op not in OPS:
-        raise BadRequest(f'the page can\'t do "{op}"; it can: {", ".join((*OPS, STOP))}')
+        raise BadRequest(f"that can't be done from the page; what can: {', '.join((*OPS, STOP))}")
     async with Client(path) as client:
-        return await client.ask(op, fields)
+        answer = await client.ask(str(op), fields)
+    return {name: one for name, one in answer.items() if name not in ("id", "ok")}
 
 
-def _stop(path: str | None, pid: int) -> Frame:
+def _stop(path: str | None, pid: int, start_ticks: int) -> Frame:
     """Ends one process, if the daemon proves that it outlived its lease."""
     from admission_client.stopping import stop  # late: it brings the service along
 
@@ -46,8 +54,7 @@ def _stop(path: str | None, pid: int) -> Frame:
             again = rows(client.ask("orphans", {"pids": pids}), "survivors")
             return {(whole(one, "pid"), whole(one, "start_ticks")) for one in again}
 
-        survivors = rows(client.ask("orphans", {"pids": [pid]}), "survivors")
-        if not survivors:
+        if (pid, start_ticks) not in prove([pid]):
             raise BadRequest(f"process {pid} is not known to have outlived a lease; it is left")
-        outcomes = stop(survivors, prove, GRACE_S)
+        outcomes = stop([{"pid": pid, "start_ticks": start_ticks}], prove, GRACE_S)
     return {"stopped": [{"pid": one.pid, "how": one.how, "why": one.why} for one in outcomes]}

@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +15,12 @@ from hypercorn.config import Config
 from hypercorn.trio import serve as serve_http
 
 from admission.protocol import BadConfiguration, Unavailable
-from admission_client.dashboard.door import Door
+from admission_client.dashboard.door import TOKEN_BYTES, Door
 from admission_client.dashboard.feed import Feed
 from admission_client.dashboard.site import Site
 from admission_client.options import Options
 
 LOOPBACK = "127.0.0.1"
-TOKEN_BYTES = 24
 BACKLOG = 64
 # Open pages hold a connection each; they are not waited for.
 FAREWELL_S = 0.2
@@ -33,7 +33,7 @@ def serve(options: Options, say: Callable[[str], None]) -> int:
     Raises:
         AdmissionError: the port or the token's file can't be had.
     """
-    token = _token(options.token_file)
+    token = kept_token(options.token_file) if options.token_file else _fresh_token()
     with _listening(options.port) as listener:
         trio.run(_serve, listener, token, options, say)
     return 0
@@ -46,29 +46,40 @@ async def _serve(
     feed = Feed(options.socket)
     site = Site(options.socket, feed, is_read_only=options.read_only)
     door = Door(site.app, port, token, is_read_only=options.read_only)
-    ended = trio.Event()
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         async with trio.open_nursery() as nursery:
+            ended = trio.Event()
             nursery.start_soon(feed.run)
             nursery.start_soon(_serve_http, door, listener, ended)
-            url = f"http://{LOOPBACK}:{port}/?token={token}"
-            say(url)
-            if not options.no_open:
-                # A thread: a browser that starts may be waited for.
-                nursery.start_soon(trio.to_thread.run_sync, webbrowser.open, url)
+            address = f"http://{LOOPBACK}:{port}/?token="
+            say(f"{address}{token}")
+            if not options.no_open and _has_display():
+                nursery.start_soon(_open_browser, f"{address}{door.ticket}")
             async for _ in received:
-                ended.set()
                 break
-            nursery.cancel_scope.deadline = trio.current_time() + 5 * FAREWELL_S
+            ended.set()
+            nursery.cancel_scope.deadline = trio.current_time() + 2 * FAREWELL_S
 
 
 async def _serve_http(door: Door, listener: socket.socket, ended: trio.Event) -> None:
     config = Config()
-    config.bind = [f"fd://{listener.fileno()}"]
+    # Of its own, as it closes what it serves on.
+    config.bind = [f"fd://{os.dup(listener.fileno())}"]
     config.graceful_timeout = FAREWELL_S
     config.include_server_header = False
     config.errorlog = logging.getLogger(__name__)
     await serve_http(door, config, shutdown_trigger=ended.wait, mode="asgi")  # type: ignore[arg-type]
+
+
+async def _open_browser(url: str) -> None:
+    # A thread: one that runs in the foreground is waited for.
+    await trio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True)
+
+
+def _has_display() -> bool:
+    if sys.platform == "darwin" or os.environ.get("BROWSER"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _listening(port: int) -> socket.socket:
@@ -80,32 +91,39 @@ def _listening(port: int) -> socket.socket:
     except OSError as problem:
         listener.close()
         raise Unavailable(
-            f"dashboard: port {port} can't be had: {problem.strerror}; --port 0 takes a free one"
+            f"dashboard: port {port} can't be had ({problem.strerror}); --port 0 takes a free one"
         ) from None
     return listener
 
 
-def _token(file: str | None) -> str:
-    """A fresh one; or what stands in the file, which gets one where there is none.
+def _fresh_token() -> str:
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def kept_token(file: str) -> str:
+    """What stands in the file, which gets a fresh one where there is none.
 
     Raises:
-        BadConfiguration: the file can't be read or written, or others may read it.
+        BadConfiguration: the file can't be read or written, or is not this user's alone.
     """
-    if file is None:
-        return secrets.token_urlsafe(TOKEN_BYTES)
     path = Path(file)
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, TOKEN_MODE)
-        with os.fdopen(handle, "r+", encoding="ascii") as opened:
-            if os.fstat(opened.fileno()).st_mode & 0o077:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with os.fdopen(os.open(path, flags, TOKEN_MODE), "r+", encoding="ascii") as opened:
+            about = os.fstat(opened.fileno())
+            if about.st_mode & 0o077 or about.st_uid != os.geteuid():
                 raise BadConfiguration(
-                    f"dashboard: others may read {file}; close it to them: chmod 600 {file}"
+                    f"dashboard: others may read or change {file}; close it to them: "
+                    f"chmod 600 {file}"
                 )
-            token = opened.read().strip() or secrets.token_urlsafe(TOKEN_BYTES)
-            opened.seek(0)
-            opened.write(f"{token}\n")
+            token = opened.read().strip()
+            if not token:
+                token = _fresh_token()
+                opened.seek(0)
+                opened.write(f"{token}\n")
     except (OSError, ValueError) as problem:
-        raise BadConfiguration(f"dashboard: {file} can't keep the token: {problem}") from None
-    if len(token) < TOKEN_BYTES or not token.isascii() or not token.isprintable():
+        why = getattr(problem, "strerror", None) or "it is no text"
+        raise BadConfiguration(f"dashboard: {file} can't keep the token: {why}") from None
+    if len(token) < TOKEN_BYTES or not token.replace("-", "").replace("_", "").isalnum():
         raise BadConfiguration(f"dashboard: {file} holds no token; remove it, for a fresh one")
     return token
