@@ -80,10 +80,12 @@ class Shown:
             page.goto(self.dashboard.url)
             page.locator("#connection", has_text="live").wait_for()
             yield page
-            assert page.evaluate("window.violations") == []
+            violations = page.evaluate("window.violations")
+            assert not violations, violations
         finally:
             context.close()
-        assert [one for one in said if not any(word in one for word in may_fail)] == []
+        complaints = [one for one in said if not any(word in one for word in may_fail)]
+        assert not complaints, complaints
 
     @contextmanager
     def held(self, *options: str) -> Iterator["subprocess.Popen[bytes]"]:

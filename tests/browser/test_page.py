@@ -85,13 +85,14 @@ def test_a_level_that_is_set_from_the_page(screen: Shown) -> None:
 def test_a_reservation_that_is_refused_says_why(screen: Shown) -> None:
     with screen.page(may_fail=("409",)) as page:
         page.get_by_role("button", name="Reserve …").click()
-        page.get_by_label("Units").fill("99")
         page.get_by_role("button", name="Reserve them").click()
-        page.locator("#dialog-problem").wait_for()
-        assert "99" in page.locator("#dialog-problem").inner_text()
-        page.get_by_label("Units").fill("1")
+        page.locator("#dialog-problem", has_text="can't be reserved").wait_for()
+        page.get_by_label("Even if nothing stays").check()
+        assert page.locator("#dialog-command").inner_text().endswith("--class critical --whole")
         page.get_by_role("button", name="Reserve them").click()
-        page.get_by_role("button", name="End it: reservation").wait_for()
+        page.get_by_role("button", name="End it: reservation").click()
+        page.get_by_role("button", name="End it", exact=True).click()
+        page.get_by_text("Nothing is reserved.").wait_for()
 
 
 def test_without_the_token_nothing_can_be_done(screen: Shown) -> None:
@@ -152,7 +153,7 @@ def test_everybody_can_read_it(screen: Shown, look: str) -> None:
     scheme = "dark" if look == "dark" else "light"
     viewport = {"width": width, "height": 900}
     # What axe puts into the page is no part of it, and the policy would keep it out.
-    options = {"color_scheme": scheme, "viewport": viewport, "bypass_csp": True}
+    options: dict[str, Any] = {"color_scheme": scheme, "viewport": viewport, "bypass_csp": True}
     task = f"a task with a name of some length, {look}"
     with screen.page(**options) as page, screen.held("--task", task):
         row(page, "leases", task).wait_for()

@@ -60,7 +60,7 @@ export function ask({ title, text, fields = [], command, what, yes, done }) {
   find("dialog-problem").hidden = true;
   const inputs = fields.map(field);
   find("dialog-fields").replaceChildren(...inputs.map(({ label }) => label));
-  const chosen = () => Object.fromEntries(inputs.map(({ name, input }) => [name, input.value]));
+  const chosen = () => Object.fromEntries(inputs.map(({ name, input }) => [name, input.type === "checkbox" ? input.checked : input.value]));
   const tell = () => put(find("dialog-command"), command(chosen()));
   find("dialog-fields").oninput = tell;
   tell();

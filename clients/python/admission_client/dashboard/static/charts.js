@@ -81,7 +81,7 @@ export class Charts {
     const series = [{}];
     const bands = [];
     for (const [, , colour] of KINDS[kind].lines) {
-      series.push({ stroke: paint[colour], width: 1.5, points: { show: false } });
+      series.push({ stroke: paint[colour], width: 1.5, points: { size: 4, width: 0, fill: paint[colour] } });
       series.push({ stroke: "transparent", width: 0, points: { show: false } });
       bands.push({ series: [series.length - 1, series.length - 2], fill: paint[`${colour}-soft`] });
     }

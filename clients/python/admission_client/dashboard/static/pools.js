@@ -129,11 +129,12 @@ function askToReserve() {
       { name: "class", label: "Class", options: [["critical", "critical"], ["normal", "normal"], ["batch", "batch"], ["any", ""]] },
       { name: "group", label: "Group", type: "text", maxLength: 200, placeholder: "any" },
       howLong(),
+      { name: "whole", label: "Even if nothing stays for the others", type: "checkbox" },
     ],
     command: (chosen) => {
       const named = chosen.class ? ` --class ${chosen.class}` : "";
       const grouped = chosen.group ? ` --group ${quoted(chosen.group)}` : "";
-      return `admission reserve ${chosen.pool} ${chosen.units}${forOption(chosen)}${named}${grouped}`;
+      return `admission reserve ${chosen.pool} ${chosen.units}${forOption(chosen)}${named}${grouped}${chosen.whole ? " --whole" : ""}`;
     },
     what: (chosen) => ({
       op: "reserve",
@@ -141,6 +142,7 @@ function askToReserve() {
       units: Number(chosen.units),
       ...(chosen.class ? { class: chosen.class } : {}),
       ...(chosen.group ? { group: chosen.group } : {}),
+      ...(chosen.whole ? { whole: true } : {}),
       ...forField(chosen),
     }),
     yes: "Reserve them",

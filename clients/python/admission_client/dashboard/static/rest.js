@@ -44,7 +44,7 @@ const takers = new Table(
     { head: "Program", isName: true, fill: (cell, row) => twoLines(cell, row.name, row.lease ? `lease ${row.lease}` : "no lease") },
     { head: "PID", className: "number roomy", text: (row) => row.pid },
     { head: "Processes", className: "number roomy", text: (row) => row.processes },
-    { head: "CPUs", className: "number", text: (row) => row.cpus.toFixed(1) },
+    { head: "CPUs", className: "number", text: (row) => (row.cpus === null ? "–" : row.cpus.toFixed(1)) },
     { head: "Memory", className: "number", text: (row) => bytes(row.rss_bytes) },
   ],
   ({ pid }) => pid,
