@@ -43,7 +43,7 @@ check: $(VENV)/installed-$(DEV)
 	else echo 'Node is not on this machine: the TypeScript client is not checked'; fi
 
 check-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json
-	cd $(TYPESCRIPT) && node_modules/.bin/tsc
+	cd $(TYPESCRIPT) && node_modules/.bin/tsc && node_modules/.bin/tsc -p tsconfig.page.json
 
 $(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package-lock.json
 	@echo 'installing into $(TYPESCRIPT)/node_modules'

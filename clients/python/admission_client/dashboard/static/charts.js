@@ -5,6 +5,9 @@ import { element, keyed, put, mark as attribute } from "./dom.js";
 import { colours } from "./theme.js";
 import { clock, mark, percent } from "./words.js";
 
+// A script of its own, before this one.
+const { uPlot } = /** @type {any} */ (globalThis);
+
 export const GUTTER = 42;
 export const RIGHT = 18;
 const FONT = "11px system-ui, sans-serif";

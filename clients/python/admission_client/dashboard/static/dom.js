@@ -1,6 +1,7 @@
 // The document is changed by keys and by text alone: what is the same stays, and nothing that came from
 // outside is ever read as markup.
 
+/** @returns {any} */
 export const find = (id) => document.getElementById(id);
 
 /** An element with a class and a text. */

@@ -10,6 +10,7 @@ import { onColours } from "./theme.js";
 import { Timeline } from "./timeline.js";
 import { clock, percent } from "./words.js";
 
+/** @type {[string, number][]} */
 const RANGES = [
   ["1 min", 60], ["10 min", 600], ["1 h", 3600], ["6 h", 21_600], ["1 day", 86_400], ["1 week", 604_800], ["1 month", 2_678_400],
 ];
@@ -136,8 +137,9 @@ function leasesSince(from) {
   return [...before, ...here];
 }
 
+/** @type {[string, (row: any, at: number) => any][]} */
 const COLUMNS = [
-  ["When", (row, at) => clock(at, now())],
+  ["When", (_, at) => clock(at, now())],
   ["Level", (row) => row.level ?? "–"],
   ["Memory", (row) => percent(row.memory)],
   ["CPU", (row) => percent(row.cpu)],
