@@ -90,8 +90,10 @@ def test_changes_are_those_of_the_stretch_and_what_was_before(notes: Notes) -> N
 def test_leases_are_those_that_waited_or_were_held_then(notes: Notes) -> None:
     begun = notes.wall()
     for number in range(5):
-        notes.lease(number, held_s=10.0)
-        notes.now += 100.0
+        lease = notes.lease(number)
+        notes.now += 10.0
+        notes.end(lease)
+        notes.now += 90.0
     assert notes.save()
     found, left_out = columns.leases(notes.path, begun + 150, begun + 350, 100)
     assert [one["lease"] for one in found] == [2, 3]
