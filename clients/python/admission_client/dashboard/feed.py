@@ -88,9 +88,9 @@ class Feed:
                 self._unwanted.set()
 
     def hurry(self) -> None:
-        """Something was done: all is to be looked at, as soon as may be."""
+        """A hand did something, and is to see what came of it."""
         for pace in (self._explain, self._orphans, self._recommend):
-            pace.hurry()
+            pace.begin()
         self._stirred.set()
         self._news.set()
 
@@ -161,17 +161,14 @@ class Feed:
         async with Client(self._path) as client:
             while True:
                 self._news = trio.Event()
-                begun_at = trio.current_time()
-                is_all = begun_at >= everything.due_at
-                await self._look_once(client, is_all=is_all)
                 now = trio.current_time()
-                new.note(now if is_all else begun_at, now)
-                if is_all:
-                    everything.note(begun_at, now)
-                everything.hurry()
+                pace = everything if now >= everything.soonest_at else new
+                pace.ask(now)
+                await self._look_once(client, is_all=pace is everything)
+                pace.note(trio.current_time())
                 self._say_back()
                 await trio.sleep_until(new.soonest_at)
-                with trio.move_on_at(new.due_at):
+                with trio.move_on_at(now + new.most_s):
                     await self._news.wait()
 
     async def _look_once(self, client: Client, *, is_all: bool) -> None:
@@ -200,14 +197,15 @@ class Feed:
             "recommendations": (self._recommend, self._take_recommendations),
         }
         for pace, _ in around.values():
-            pace.due_at = float("-inf")  # it may be another daemon
+            pace.begin()  # it may be another daemon
         async with Client(self._path) as client:
             while True:
                 self._stirred = trio.Event()
                 for op, (pace, take) in around.items():
-                    if (begun_at := trio.current_time()) >= pace.due_at:
+                    if (now := trio.current_time()) >= pace.due_at:
+                        pace.ask(now)
                         take(await _ask(client, op))
-                        pace.note(begun_at, trio.current_time())
+                        pace.note(trio.current_time())
                 with trio.move_on_at(min(pace.due_at for pace, _ in around.values())):
                     await self._stirred.wait()
 

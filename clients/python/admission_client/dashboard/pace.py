@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+EVER = float("-inf")
+
 
 @dataclass(slots=True)
 class Pace:
@@ -16,14 +18,27 @@ class Pace:
     times: float
     least_s: float
     most_s: float
-    soonest_at: float = float("-inf")
-    due_at: float = float("-inf")
+    soonest_at: float = EVER
+    due_at: float = EVER
+    _asked_at: float = EVER
+    _has_cause: bool = False
 
-    def note(self, begun_at: float, now: float) -> None:
-        """It was asked at `begun_at`, and answered now."""
-        pause_s = min(max(self.times * (now - begun_at), self.least_s), self.most_s)
-        self.soonest_at, self.due_at = now + pause_s, now + self.most_s
+    def ask(self, now: float) -> None:
+        """It is asked now; a cause from now on is one to ask again."""
+        self._asked_at, self._has_cause = now, False
+
+    def note(self, now: float) -> None:
+        """It is answered now."""
+        took_s = now - self._asked_at
+        self.soonest_at = now + min(max(self.times * took_s, self.least_s), self.most_s)
+        self.due_at = self.soonest_at if self._has_cause else now + self.most_s
 
     def hurry(self) -> None:
         """There is a cause to ask again."""
+        self._has_cause = True
         self.due_at = min(self.due_at, self.soonest_at)
+
+    def begin(self) -> None:
+        """It is to be asked at once, whatever it took before."""
+        self.soonest_at = EVER
+        self.hurry()

@@ -53,7 +53,7 @@ async def _serve(
             nursery.start_soon(_serve_http, door, listener, ended)
             address = f"http://{LOOPBACK}:{port}/?token="
             say(f"{address}{token}")
-            if not options.no_open and _has_display():
+            if not options.no_open and has_display():
                 nursery.start_soon(_open_browser, f"{address}{door.ticket}")
             async for _ in received:
                 break
@@ -76,7 +76,8 @@ async def _open_browser(url: str) -> None:
     await trio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True)
 
 
-def _has_display() -> bool:
+def has_display() -> bool:
+    """Whether a browser would be seen."""
     if sys.platform == "darwin" or os.environ.get("BROWSER"):
         return True
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
