@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-COLOURS = 128
+COLOURS = 256
 # Name, colours, width, height; no height: all of the page.
 SHOTS = (
     ("dashboard-light", "light", 1280, 1120),

@@ -35,7 +35,7 @@ RECOMMENDATIONS = [
     {
         "rule": "heavy task",
         "what": "Give “nightly benchmarks” two slots",
-        "why": "Its 31 runs took 2.1 GB at the median; all others took 0.9 GB.",
+        "why": "Its runs take 2.1 GB at the median; those of other tasks take 0.9 GB.",
         "command": "admission run --weight 2 --task 'nightly benchmarks' -- make bench",
     },
 ]

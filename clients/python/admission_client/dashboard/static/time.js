@@ -20,6 +20,7 @@ const NUMBERS = 15;
 const AGAIN_S = { least: 10, most: 300 };
 // Up to here the axis moves every second; what is longer would move by less than a pixel.
 const MOVES_S = 600;
+const APART_MS = 400;
 
 const past = new Past();
 const charts = new Charts(
@@ -31,6 +32,7 @@ let range_s = Number(localStorage.getItem(KEPT)) || 3600;
 let fetchedAt = -Infinity;
 let fetching = null;
 let isDue = false;
+let drawnAt = 0;
 
 export function start() {
   for (const [name, seconds] of RANGES) {
@@ -41,7 +43,7 @@ export function start() {
   }
   onColours(() => charts.recolour());
   new ResizeObserver(() => charts.resize()).observe(find("chart-memory"));
-  for (const id of ["numbers", "changes"]) find(id).addEventListener("toggle", () => draw());
+  for (const id of ["numbers", "changes"]) find(id).addEventListener("toggle", later);
   document.addEventListener("visibilitychange", () => document.hidden || look());
   choose(range_s);
 }
@@ -61,14 +63,18 @@ export function setThresholds(thresholds) {
   later();
 }
 
-/** What is drawn is drawn once, whatever comes at once. */
+/** What is drawn is drawn once, whatever comes at once; and in two frames, so that neither is long. */
 export function later() {
   if (isDue || document.hidden) return;
   isDue = true;
-  requestAnimationFrame(() => {
-    isDue = false;
-    measured("charts", draw);
-  });
+  setTimeout(() => requestAnimationFrame(drawAll), Math.max(drawnAt + APART_MS - Date.now(), 0));
+}
+
+function drawAll() {
+  isDue = false;
+  drawnAt = Date.now();
+  measured("charts", drawCharts);
+  requestAnimationFrame(() => measured("slots", drawSlots));
 }
 
 export function tick() {
@@ -106,12 +112,15 @@ export async function look() {
   later();
 }
 
-function draw() {
+function drawSlots() {
   const to = now();
-  const from = to - range_s;
-  const seen = past.between(from, to, range_s / POINTS);
+  timeline.draw(leasesSince(to - range_s), to - range_s, to, to);
+}
+
+function drawCharts() {
+  const to = now();
+  const seen = past.between(to - range_s, to, range_s / POINTS);
   charts.draw(seen);
-  timeline.draw(leasesSince(from), from, to, to);
   if (find("numbers").open) showNumbers(seen);
   if (find("changes").open) showChanges(seen);
 }
