@@ -38,8 +38,11 @@ def pictures(url: str) -> None:
 
 
 def _shrink(path: Path) -> None:
-    """A page of few colours needs no more than a palette."""
-    from PIL import Image
+    """A page of few colours needs no more than a palette. Left as it is where Pillow is missing."""
+    try:
+        from PIL import Image
+    except ModuleNotFoundError:
+        return
 
     opened: Any = Image.open(path)
     # Octree keeps small areas of a colour of their own, which a median loses.

@@ -65,27 +65,42 @@ class Shown:
         self.browser = browser
         self.stage = stage
         self.dashboard = dashboard
+        self._kept: Any = None
+        self._said: list[str] = []
 
     @contextmanager
     def page(self, *, may_fail: tuple[str, ...] = (), **options: Any) -> Iterator[Any]:
-        """The page, live. What the browser complains of fails the test, but for what `may_fail`."""
-        context = self.browser.new_context(**options)
-        context.set_default_timeout(LIMIT_S * 1000)
-        context.add_init_script(WATCH_POLICY)
-        page = context.new_page()
-        said: list[str] = []
-        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda problem: said.append(f"uncaught: {problem}"))
+        """The page, live: the same for all who want no options, as opening one takes a while. What
+        the browser complains of fails the test, but for what `may_fail` names.
+        """
+        if options or self._kept is None:
+            page = self._open(options)
+            if not options:
+                self._kept = page
+        else:
+            page = self._kept
         try:
-            page.goto(self.dashboard.url)
-            page.locator("#connection", has_text="live").wait_for()
             yield page
             violations = page.evaluate("window.violations")
             assert not violations, violations
         finally:
-            context.close()
+            if options:
+                page.context.close()
+            said, self._said[:] = self._said[:], []
         complaints = [one for one in said if not any(word in one for word in may_fail)]
         assert not complaints, complaints
+
+    def _open(self, options: Any) -> Any:
+        context = self.browser.new_context(**options)
+        context.set_default_timeout(LIMIT_S * 1000)
+        context.add_init_script(WATCH_POLICY)
+        page = context.new_page()
+        said = self._said
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda problem: said.append(f"uncaught: {problem}"))
+        page.goto(self.dashboard.url)
+        page.locator("#connection", has_text="live").wait_for()
+        return page
 
     @contextmanager
     def held(self, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
