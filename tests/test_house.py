@@ -70,6 +70,7 @@ CLIENT_FILE_MAY = {
     "history.py": {"admission.service.config", "admission.service.history"},
     "exposition.py": {"prometheus_client"},
     "feed.py": {"trio"},
+    "patience.py": {"trio"},
     "past.py": {"admission.service.history"},  # as `admission history`
     "doctor.py": {"admission.service.checkup"},  # what is checked needs no daemon
     "measure.py": {"admission.service.once"},  # `throttle` and `guard` need no daemon

@@ -15,8 +15,9 @@ from hypercorn.config import Config
 from hypercorn.trio import serve as serve_http
 
 from admission.protocol import BadConfiguration, Unavailable
-from admission_client.dashboard.door import TOKEN_BYTES, Door
+from admission_client.dashboard.door import TOKEN_BYTES, App, Door
 from admission_client.dashboard.feed import Feed
+from admission_client.dashboard.patience import Patience, hang_up
 from admission_client.dashboard.site import Site
 from admission_client.options import Options
 
@@ -50,7 +51,7 @@ async def _serve(
         async with trio.open_nursery() as nursery:
             ended = trio.Event()
             nursery.start_soon(feed.run)
-            nursery.start_soon(_serve_http, door, listener, ended)
+            nursery.start_soon(serve_app, Patience(door, port), listener, ended)
             address = f"http://{LOOPBACK}:{port}/?token="
             say(f"{address}{token}")
             if not options.no_open and has_display():
@@ -59,16 +60,19 @@ async def _serve(
                 break
             ended.set()
             nursery.cancel_scope.deadline = trio.current_time() + 2 * FAREWELL_S
+            await trio.sleep(FAREWELL_S)
+            hang_up(port)
 
 
-async def _serve_http(door: Door, listener: socket.socket, ended: trio.Event) -> None:
+async def serve_app(app: App, listener: socket.socket, ended: trio.Event) -> None:
+    """Serves it there over HTTP, until that."""
     config = Config()
     # Of its own, as it closes what it serves on.
     config.bind = [f"fd://{os.dup(listener.fileno())}"]
     config.graceful_timeout = FAREWELL_S
     config.include_server_header = False
     config.errorlog = logging.getLogger(__name__)
-    await serve_http(door, config, shutdown_trigger=ended.wait, mode="asgi")  # type: ignore[arg-type]
+    await serve_http(app, config, shutdown_trigger=ended.wait, mode="asgi")  # type: ignore[arg-type]
 
 
 async def _open_browser(url: str) -> None:

@@ -1,27 +1,16 @@
 """One page's connection for server-sent events."""
 
-import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
 import trio
 from starlette.responses import Response
 
 from admission import __version__
 from admission_client.dashboard.bulletin import News
+from admission_client.dashboard.door import Receive, Scope, Send
 from admission_client.dashboard.feed import RETRY_S, Feed
 
 # A comment keeps a connection from being taken for a dead one.
 PULSE_S = 15.0
-# Whoever reads nothing for so long is gone, or will come again.
-STUCK_S = 20.0
 HEADERS = ((b"content-type", b"text/event-stream; charset=utf-8"),)
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-log = logging.getLogger(__name__)
 
 
 class Stream(Response):
@@ -37,11 +26,7 @@ class Stream(Response):
         with self._feed.reading():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
-                try:
-                    await self._tell(send)
-                except trio.TooSlowError:
-                    log.info("a page read nothing for %g s; its connection is closed", STUCK_S)
-                    nursery.cancel_scope.cancel()
+                await self._tell(send)
 
     async def _tell(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS]})
@@ -71,8 +56,7 @@ class Stream(Response):
 
 
 async def _send(send: Send, text: str) -> None:
-    with trio.fail_after(STUCK_S):
-        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
 
 async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:
