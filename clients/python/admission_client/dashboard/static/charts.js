@@ -135,7 +135,7 @@ export class Charts {
     const index = plot.cursor.left >= 0 && at !== null ? at : null;
     for (const kind of Object.keys(KINDS)) this.#say(kind, index);
     const { points } = this.seen;
-    this.onHover(index === null ? null : { index, at: points.at[index], left: plot.cursor.left });
+    this.onHover(index === null ? null : { at: points.at[index], left: plot.cursor.left, ...pick(points, index) });
   }
 
   /** The figures beside the name, of the instant under the cursor or the last one; and in words. */
@@ -174,6 +174,8 @@ function lastOf(values) {
   for (let i = values.length - 1; i >= 0; i -= 1) if (values[i] !== null) return values[i];
   return null;
 }
+
+const pick = (points, index) => ({ level: points.level[index], held: points.inUse[index], waiting: points.waiting[index] });
 
 const valueAxis = (paint) => ({
   size: GUTTER,

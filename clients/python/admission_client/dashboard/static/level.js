@@ -14,6 +14,9 @@ const PARAMS = [
   ["reasoning_effort", "effort", String],
 ];
 
+const SHED_SHOWN = 3;
+const RUNGS = { park: "parked", freeze: "stopped for a while", thaw: "let go on" };
+
 let state = null;
 
 /** At once, before the rest of the state comes. */
@@ -27,7 +30,11 @@ export function showLevel(told) {
   state = told;
   showNumeral(told.level, told.name, told.reasons);
   put(find("level-forecast"), told.forecast ? `Forecast: ${told.forecast}` : "");
-  put(find("level-by"), told.by_hand ? "set by hand" : "");
+  put(find("level-by"), told.by_hand ? (told.by_hand.off ? "throttling is off" : "set by hand") : "");
+  const acts = told.shed?.acts ?? [];
+  keyed(find("level-shed"), acts.slice(-SHED_SHOWN), ({ rung, lease, at }) => `${rung} ${lease} ${at}`, () => element("li"), (line, act) =>
+    put(line, `${clock(act.at, now())}: ${RUNGS[act.rung] ?? act.rung} lease ${act.lease}, ${act.why}`),
+  );
   keyed(find("level-params"), PARAMS, ([field]) => field, makeFigure, (child, [field, , said]) => {
     const value = told.params?.[field];
     put(child.lastChild, value === undefined || value === null ? "–" : said(value));
@@ -51,6 +58,7 @@ export function tick() {
 function showNumeral(level, name, reasons) {
   put(find("level-numeral"), level);
   mark(find("level-numeral"), "data-level", level);
+  put(find("level-said"), `Level ${level},`);
   put(find("level-name"), name);
   const badge = find("badge");
   put(badge, `${level} ${name}`);

@@ -4,6 +4,7 @@ import { mayAct, setReadOnly } from "./acts.js";
 import { showAdvice } from "./advice.js";
 import { find, mark, put } from "./dom.js";
 import { Feed } from "./feed.js";
+import * as fleet from "./fleet.js";
 import * as leases from "./leases.js";
 import * as level from "./level.js";
 import { now } from "./now.js";
@@ -13,6 +14,7 @@ import * as time from "./time.js";
 import { clock, count, duration } from "./words.js";
 
 const TASKS_EVERY_S = 60;
+const ALARMS_SHOWN = 3;
 let tasksAt = -Infinity;
 let connection = { state: "opening", since: null, why: "" };
 let state = null;
@@ -28,6 +30,7 @@ const show = {
     state = told;
     level.showLevel(told);
     pools.showPools(told);
+    time.setPools(told.pools.map(({ pool }) => pool));
     leases.setParking(told.shed);
     showNotice();
     put(find("daemon"), `admission ${told.version} · daemon ${told.pid}, up for ${duration(now() - told.up_since)} · ${count(told.granted, "lease")} granted`);
@@ -75,7 +78,8 @@ function showNotice() {
   if (connection.state === "live" && state) {
     for (const one of state.degraded) said.push(one);
     if (state.shed?.advice) said.push(state.shed.advice);
-    for (const one of state.alarms) said.push(alarm(one));
+    said.push(...state.alarms.slice(0, ALARMS_SHOWN).map(alarm));
+    if (state.alarms.length > ALARMS_SHOWN) said.push(`and ${count(state.alarms.length - ALARMS_SHOWN, "more alarm")}`);
   }
   put(find("notice"), said.join(" · "));
   find("notice").hidden = !said.length;
@@ -93,6 +97,7 @@ function tick() {
   leases.tick();
   rest.tick();
   time.tick();
+  fleet.tick();
   if (now() - tasksAt < TASKS_EVERY_S) return;
   tasksAt = now();
   rest.lookAtTasks().catch(() => {}); // nobody serves: the connection says so

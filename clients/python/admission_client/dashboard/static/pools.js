@@ -1,7 +1,7 @@
 // Pools as bars, with what is reserved and who has paused what.
 
 import { ask, forField, forOption, howLong, mayAct } from "./acts.js";
-import { element, find, keyed, put } from "./dom.js";
+import { element, find, keyed, mark, put } from "./dom.js";
 import { now } from "./now.js";
 import { clock, count, duration } from "./words.js";
 
@@ -36,7 +36,7 @@ function makePool({ pool }) {
   head.append(element("span", "name", pool), element("span", "said"), element("button", "quiet"));
   const track = element("div", "track");
   track.append(element("div", "fill"), element("div", "fill over"), element("div", "kept"), element("div", "limit"));
-  track.ariaHidden = "true";
+  mark(track, "aria-hidden", "true");
   line.append(head, track, element("p", "aside"));
   const button = head.lastChild;
   button.type = "button";
@@ -51,7 +51,7 @@ function fillPool(line, pool, kept) {
   put(said, `${pool.in_use} of ${pool.capacity}`);
   button.hidden = !mayAct();
   put(button, pool.paused ? "Unpause" : "Pause …");
-  button.ariaLabel = pool.paused ? `Unpause ${pool.pool}` : `Pause ${pool.pool}`;
+  mark(button, "aria-label", pool.paused ? `Unpause ${pool.pool}` : `Pause … ${pool.pool}`);
   const all = Math.max(pool.capacity, pool.in_use, 1);
   const share = (units) => `${(100 * units) / all}%`;
   const [fill, over, reserved, limit] = track.children;
@@ -81,7 +81,7 @@ function makeReservation({ reservation }) {
   const line = element("li");
   const button = element("button", "quiet", "End it");
   button.type = "button";
-  button.ariaLabel = `End it: reservation ${reservation}`;
+  mark(button, "aria-label", `End it: reservation ${reservation}`);
   button.addEventListener("click", () => askToUnreserve(line.item));
   line.append(element("span"), element("span", "aside"), button);
   return line;

@@ -1,11 +1,11 @@
 // A table whose rows are kept by key.
 
-import { element, keyed, put } from "./dom.js";
+import { element, keyed, mark, put } from "./dom.js";
 
 export class Table {
   /**
    * `columns`: each with `head`, and `text(row)` or `fill(cell, row)`; `className`; `isLive`: it tells a
-   * duration, which grows; `isName`: it heads its row.
+   * duration, which grows; `isName`: it heads its row; `by(row)`: what rows can be ordered by.
    */
   constructor(table, columns, keyOf, empty) {
     this.table = table;
@@ -14,21 +14,51 @@ export class Table {
     this.empty = empty;
     this.rows = [];
     const head = table.createTHead().insertRow();
-    for (const { head: text, className = "" } of columns) {
-      const cell = element("th", className);
-      if (text) cell.textContent = text;
-      else cell.append(element("span", "unseen", "What can be done"));
-      cell.scope = "col";
-      head.append(cell);
-    }
+    for (const column of columns) head.append(this.#head(column));
     this.body = table.createTBody();
+    this.order = null;
+    this.isDown = true;
+  }
+
+  #head(column) {
+    const cell = element("th", column.className ?? "");
+    cell.scope = "col";
+    if (!column.head) cell.append(element("span", "unseen", "What can be done"));
+    else if (!column.by) cell.textContent = column.head;
+    else {
+      const button = element("button", "order", column.head);
+      button.type = "button";
+      button.addEventListener("click", () => this.#orderBy(column));
+      cell.append(button);
+    }
+    return cell;
+  }
+
+  /** The largest first, then the smallest first, then as they came. */
+  #orderBy(column) {
+    if (this.order !== column) [this.order, this.isDown] = [column, true];
+    else if (this.isDown) this.isDown = false;
+    else this.order = null;
+    [...this.table.tHead.rows[0].cells].forEach((cell, index) => {
+      const isOrder = this.columns[index] === this.order;
+      mark(cell, "aria-sort", isOrder ? (this.isDown ? "descending" : "ascending") : null);
+    });
+    this.show(this.rows);
+  }
+
+  #ordered() {
+    if (!this.order) return this.rows;
+    const { by } = this.order;
+    const sign = this.isDown ? -1 : 1;
+    const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+    return [...this.rows].sort((a, b) => sign * compare(by(a) ?? -Infinity, by(b) ?? -Infinity));
   }
 
   show(rows) {
     this.rows = rows;
     this.table.hidden = !rows.length;
     this.empty.hidden = rows.length > 0;
-    keyed(this.body, rows, this.keyOf, () => this.#row(), (line, row) => this.#fill(line, row, this.columns));
+    keyed(this.body, this.#ordered(), this.keyOf, () => this.#row(), (line, row) => this.#fill(line, row, this.columns));
   }
 
   /** Durations, again. */

@@ -1,22 +1,22 @@
 // The panel "over time": the range, the charts, the slots, and the same in numbers.
 
-import { Charts } from "./charts.js";
+import { Charts, GUTTER } from "./charts.js";
 import { element, find, keyed, mark, put } from "./dom.js";
 import { measured } from "./feed.js";
 import { present } from "./leases.js";
 import { heard, now } from "./now.js";
+import { showChanges, showLeases, showNumbers } from "./numbers.js";
 import { Past } from "./past.js";
 import { onColours } from "./theme.js";
 import { Timeline } from "./timeline.js";
-import { clock, percent } from "./words.js";
+import { clock } from "./words.js";
 
 /** @type {[string, number][]} */
 const RANGES = [
   ["1 min", 60], ["10 min", 600], ["1 h", 3600], ["6 h", 21_600], ["1 day", 86_400], ["1 week", 604_800], ["1 month", 2_678_400],
 ];
 const KEPT = "admission-range";
-const POINTS = 400;
-const NUMBERS = 15;
+const POINTS = 500;
 const AGAIN_S = { least: 10, most: 300 };
 // Up to here the axis moves every second; what is longer would move by less than a pixel.
 const MOVES_S = 600;
@@ -25,7 +25,7 @@ const APART_MS = 400;
 const past = new Past();
 const charts = new Charts(
   { memory: find("chart-memory"), cpu: find("chart-cpu"), stall: find("chart-stall") },
-  (at) => put(find("time-at"), at ? clock(at.at, now()) : ""),
+  showCursor,
 );
 const timeline = new Timeline(find("timeline"), find("slots-said"), find("tip"));
 let range_s = Number(localStorage.getItem(KEPT)) || 3600;
@@ -43,9 +43,17 @@ export function start() {
   }
   onColours(() => charts.recolour());
   new ResizeObserver(() => charts.resize()).observe(find("chart-memory"));
-  for (const id of ["numbers", "changes"]) find(id).addEventListener("toggle", later);
+  for (const id of ["numbers", "ended", "changes"]) find(id).addEventListener("toggle", later);
   document.addEventListener("visibilitychange", () => document.hidden || look());
+  find("slots-pool").addEventListener("change", later);
   choose(range_s);
+}
+
+/** Of which the slots can be shown; the first one is, until another is chosen. */
+export function setPools(names) {
+  const chosen = find("slots-pool");
+  keyed(chosen, names, (name) => name, (name) => element("option", "", name), put);
+  chosen.hidden = names.length < 2;
 }
 
 export function addSample(sample) {
@@ -114,7 +122,20 @@ export async function look() {
 
 function drawSlots() {
   const to = now();
-  timeline.draw(leasesSince(to - range_s), to - range_s, to, to);
+  const pool = find("slots-pool").value;
+  const leases = leasesSince(to - range_s).filter((one) => !pool || one.pool === pool);
+  timeline.draw(leases, to - range_s, to, to);
+  if (find("ended").open) showLeases(leases);
+}
+
+/** What the pointer is on, in words, and as a line through the slots. */
+function showCursor(seen) {
+  const cross = find("cross");
+  cross.hidden = !seen;
+  if (seen) cross.style.transform = `translateX(${GUTTER + seen.left}px)`;
+  const said = seen ? [clock(seen.at, now())] : [];
+  if (seen?.level != null) said.push(`level ${seen.level}`, `${seen.held} held`, `${seen.waiting} waiting`);
+  put(find("time-at"), said.join(" · "));
 }
 
 function drawCharts() {
@@ -144,55 +165,4 @@ function leasesSince(from) {
       reason: one.reason,
     }));
   return [...before, ...here];
-}
-
-/** @type {[string, (row: any, at: number) => any][]} */
-const COLUMNS = [
-  ["When", (_, at) => clock(at, now())],
-  ["Level", (row) => row.level ?? "–"],
-  ["Memory", (row) => percent(row.memory)],
-  ["CPU", (row) => percent(row.cpu)],
-  ["Memory stalls", (row) => percent(row.memoryStall)],
-  ["CPU stalls", (row) => percent(row.cpuStall)],
-  ["Held", (row) => row.inUse ?? "–"],
-  ["Waiting", (row) => row.waiting ?? "–"],
-];
-
-/** Some instants of those that are drawn, evenly apart. */
-function showNumbers({ points }) {
-  const table = find("numbers-table");
-  if (!table.tHead) {
-    const head = table.createTHead().insertRow();
-    for (const [name] of COLUMNS) head.append(Object.assign(element("th", "number", name), { scope: "col" }));
-    table.createTBody();
-  }
-  const seen = points.at.map((_, index) => index).filter((index) => points.memory[index] !== null || points.cpu[index] !== null);
-  const apart = Math.max(seen.length / NUMBERS, 1);
-  const rows = [];
-  for (let i = seen.length - 1; i >= 0 && rows.length < NUMBERS; i -= apart) rows.push(seen[Math.round(i)]);
-  const make = () => {
-    const line = element("tr");
-    COLUMNS.forEach((_, index) => line.append(element(index ? "td" : "th", "number")));
-    line.firstChild.scope = "row";
-    return line;
-  };
-  keyed(table.tBodies[0], rows, (index) => points.at[index], make, (line, index) => {
-    const row = Object.fromEntries(Object.entries(points).map(([name, column]) => [name, column[index]]));
-    COLUMNS.forEach(([, text], cell) => put(line.cells[cell], text(row, points.at[index])));
-  });
-}
-
-function showChanges({ changes }) {
-  find("changes-empty").hidden = changes.length > 0;
-  const make = () => {
-    const line = element("li");
-    line.append(element("span"), element("span", "aside"));
-    return line;
-  };
-  const newest = changes.slice(-50).reverse();
-  keyed(find("changes-list"), newest, ({ at }) => at, make, (line, change) => {
-    const why = change.reasons?.length ? `: ${change.reasons.join("; ")}` : "";
-    put(line.firstChild, `level ${change.level}${change.by_hand ? ", by hand" : ""}${why}`);
-    put(line.lastChild, clock(change.at, now()));
-  });
 }
