@@ -30,6 +30,7 @@ const show = {
     state = told;
     level.showLevel(told);
     pools.showPools(told);
+    time.setPresent(told);
     time.setPools(told.pools.map(({ pool }) => pool));
     leases.setParking(told.shed);
     showNotice();

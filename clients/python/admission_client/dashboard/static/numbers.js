@@ -30,16 +30,16 @@ export function showLeases(leases) {
   ended.show(granted.slice(0, ENDED_SHOWN));
 }
 
-/** @type {[string, (row: any, at: number) => any][]} */
+/** @type {[string, string, (row: any, at: number) => any][]} */
 const COLUMNS = [
-  ["When", (_, at) => clock(at, now())],
-  ["Level", (row) => row.level ?? "–"],
-  ["Memory", (row) => percent(row.memory)],
-  ["CPU", (row) => percent(row.cpu)],
-  ["Memory stalls", (row) => percent(row.memoryStall)],
-  ["CPU stalls", (row) => percent(row.cpuStall)],
-  ["Held", (row) => row.inUse ?? "–"],
-  ["Waiting", (row) => row.waiting ?? "–"],
+  ["When", "", (_, at) => clock(at, now())],
+  ["Level", "number", (row) => row.level ?? "–"],
+  ["Memory", "number", (row) => percent(row.memory)],
+  ["CPU", "number", (row) => percent(row.cpu)],
+  ["Memory stalls", "number roomy", (row) => percent(row.memoryStall)],
+  ["CPU stalls", "number roomy", (row) => percent(row.cpuStall)],
+  ["Held", "number roomy", (row) => row.inUse ?? "–"],
+  ["Waiting", "number roomy", (row) => row.waiting ?? "–"],
 ];
 
 /** Some instants of those that are drawn, evenly apart. */
@@ -47,7 +47,7 @@ export function showNumbers({ points }) {
   const table = find("numbers-table");
   if (!table.tHead) {
     const head = table.createTHead().insertRow();
-    for (const [name] of COLUMNS) head.append(Object.assign(element("th", "number", name), { scope: "col" }));
+    for (const [name, className] of COLUMNS) head.append(Object.assign(element("th", className, name), { scope: "col" }));
     table.createTBody();
   }
   const seen = points.at.map((_, index) => index).filter((index) => points.memory[index] !== null || points.cpu[index] !== null);
@@ -56,13 +56,13 @@ export function showNumbers({ points }) {
   for (let i = seen.length - 1; i >= 0 && rows.length < INSTANTS; i -= apart) rows.push(seen[Math.round(i)]);
   const make = () => {
     const line = element("tr");
-    COLUMNS.forEach((_, index) => line.append(element(index ? "td" : "th", "number")));
+    COLUMNS.forEach(([, className], index) => line.append(element(index ? "td" : "th", className)));
     line.firstChild.scope = "row";
     return line;
   };
   keyed(table.tBodies[0], rows, (index) => points.at[index], make, (line, index) => {
     const row = Object.fromEntries(Object.entries(points).map(([name, column]) => [name, column[index]]));
-    COLUMNS.forEach(([, text], cell) => put(line.cells[cell], text(row, points.at[index])));
+    COLUMNS.forEach(([, , text], cell) => put(line.cells[cell], text(row, points.at[index])));
   });
 }
 

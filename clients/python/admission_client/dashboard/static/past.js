@@ -17,6 +17,7 @@ export class Past {
     this.changes = [];
     this.fetched = null;
     this.thresholds = null;
+    this.present = null;
   }
 
   addSample(sample) {
@@ -36,8 +37,10 @@ export class Past {
   /** What is to be drawn between two instants: points as columns, stretches of levels, bounds, changes. */
   between(from, to, step) {
     const points = this.#points(from, to, step);
-    const changes = this.#allChanges().filter(({ at }) => at <= to);
-    return { from, to, points, changes: changes.filter(({ at }) => at >= from), stretches: this.#stretches(changes, from, to), bounds: this.#bounds() };
+    const stretches = this.#stretches(this.#allChanges(), from, to);
+    points.level = points.level.map((level, index) => level ?? levelAt(stretches, points.at[index]));
+    const changes = this.#allChanges().filter(({ at }) => at >= from && at <= to);
+    return { from, to, points, changes, stretches, bounds: this.#bounds() };
   }
 
   #points(from, to, step) {
@@ -77,11 +80,13 @@ export class Past {
     const stretches = [];
     let level = begun;
     let since = this.fetched ? Math.max(from, this.fetched.oldest ?? from) : from;
-    for (const change of changes) {
+    for (const change of changes.filter(({ at }) => at <= to)) {
       if (change.at > since && level !== null) stretches.push({ from: since, to: change.at, level });
       since = Math.max(change.at, from);
       level = change.level;
     }
+    // Where nothing changed in all that is known, it is what it is now.
+    if (level === null && this.present) [level, since] = [this.present.level, Math.max(since, this.present.since ?? since)];
     if (level !== null && to > since) stretches.push({ from: since, to, level });
     return stretches;
   }
@@ -91,6 +96,8 @@ export class Past {
     return { memory: known?.memory_pct ?? [], cpu: known?.cpu_pct ?? [] };
   }
 }
+
+const levelAt = (stretches, at) => stretches.find((one) => at >= one.from && at < one.to)?.level ?? null;
 
 function emptyPoints() {
   return Object.fromEntries(["at", "level", "inUse", "waiting", ...SUFFIXED].map((name) => [name, []]));

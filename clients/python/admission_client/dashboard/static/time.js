@@ -66,6 +66,11 @@ export function addChange(change) {
   later();
 }
 
+/** Which level is in force, and since when. */
+export function setPresent({ level, since }) {
+  past.present = { level, since };
+}
+
 export function setThresholds(thresholds) {
   past.thresholds = thresholds;
   later();
