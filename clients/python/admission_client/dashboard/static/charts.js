@@ -84,7 +84,11 @@ export class Charts {
     const series = [{}];
     const bands = [];
     for (const [, , colour] of KINDS[kind].lines) {
-      series.push({ stroke: paint[colour], width: 1.5, points: { size: 4, width: 0, fill: paint[colour] } });
+      series.push({
+        stroke: paint[colour],
+        width: 1.5,
+        points: { size: 4, width: 0, fill: paint[colour] },
+      });
       series.push({ stroke: "transparent", width: 0, points: { show: false } });
       bands.push({ series: [series.length - 1, series.length - 2], fill: paint[`${colour}-soft`] });
     }
@@ -135,7 +139,11 @@ export class Charts {
     const index = plot.cursor.left >= 0 && at !== null ? at : null;
     for (const kind of Object.keys(KINDS)) this.#say(kind, index);
     const { points } = this.seen;
-    this.onHover(index === null ? null : { at: points.at[index], left: plot.cursor.left, ...pick(points, index) });
+    this.onHover(
+      index === null
+        ? null
+        : { at: points.at[index], left: plot.cursor.left, ...pick(points, index) },
+    );
   }
 
   /** The figures beside the name, of the instant under the cursor or the last one; and in words. */
@@ -150,10 +158,16 @@ export class Charts {
     const make = ([, , colour]) => element("span", `figure ${colour}`);
     keyed(holder.querySelector(".value"), KINDS[kind].lines, ([field]) => field, make, figure);
     if (index !== null) return;
-    const words = KINDS[kind].lines.map(([field, name]) => inWords(field, name || KINDS[kind].name, points));
+    const words = KINDS[kind].lines.map(([field, name]) =>
+      inWords(field, name || KINDS[kind].name, points),
+    );
     const bounds = this.seen.bounds[kind] ?? [];
     const limits = bounds.length ? ` Bounds at ${bounds.map(percent).join(", ")}.` : "";
-    attribute(holder.querySelector(".plot"), "aria-label", `${words.join(". ")}, since ${clock(from)}.${limits}`);
+    attribute(
+      holder.querySelector(".plot"),
+      "aria-label",
+      `${words.join(". ")}, since ${clock(from)}.${limits}`,
+    );
   }
 }
 
@@ -175,7 +189,11 @@ function lastOf(values) {
   return null;
 }
 
-const pick = (points, index) => ({ level: points.level[index], held: points.inUse[index], waiting: points.waiting[index] });
+const pick = (points, index) => ({
+  level: points.level[index],
+  held: points.inUse[index],
+  waiting: points.waiting[index],
+});
 
 const valueAxis = (paint) => ({
   size: GUTTER,
@@ -202,7 +220,12 @@ function drawLevels(plot, seen) {
       ctx.fillRect(left, bbox.top, right - left, bbox.height);
     }
     ctx.globalAlpha = 0.9;
-    ctx.fillRect(left, bbox.top + bbox.height - 2 * devicePixelRatio, right - left, 2 * devicePixelRatio);
+    ctx.fillRect(
+      left,
+      bbox.top + bbox.height - 2 * devicePixelRatio,
+      right - left,
+      2 * devicePixelRatio,
+    );
   }
   ctx.restore();
 }

@@ -16,7 +16,11 @@ export function element(name, className = "", text = "") {
 export function put(node, text) {
   const wanted = String(text);
   const only = node.firstChild;
-  if (only === null ? wanted === "" : only === node.lastChild && only.nodeType === Node.TEXT_NODE && only.data === wanted)
+  if (
+    only === null
+      ? wanted === ""
+      : only === node.lastChild && only.nodeType === Node.TEXT_NODE && only.data === wanted
+  )
     return;
   node.textContent = wanted;
 }

@@ -30,27 +30,53 @@ export function showLevel(told) {
   state = told;
   showNumeral(told.level, told.name, told.reasons);
   put(find("level-forecast"), told.forecast ? `Forecast: ${told.forecast}` : "");
-  put(find("level-by"), told.by_hand ? (told.by_hand.off ? "throttling is off" : "set by hand") : "");
-  const acts = told.shed?.acts ?? [];
-  keyed(find("level-shed"), acts.slice(-SHED_SHOWN), ({ rung, lease, at }) => `${rung} ${lease} ${at}`, () => element("li"), (line, act) =>
-    put(line, `${clock(act.at, now())}: ${RUNGS[act.rung] ?? act.rung} lease ${act.lease}, ${act.why}`),
+  put(
+    find("level-by"),
+    told.by_hand ? (told.by_hand.off ? "throttling is off" : "set by hand") : "",
   );
-  keyed(find("level-params"), PARAMS, ([field]) => field, makeFigure, (child, [field, , said]) => {
-    const value = told.params?.[field];
-    put(child.lastChild, value === undefined || value === null ? "–" : said(value));
-  });
+  const acts = told.shed?.acts ?? [];
+  keyed(
+    find("level-shed"),
+    acts.slice(-SHED_SHOWN),
+    ({ rung, lease, at }) => `${rung} ${lease} ${at}`,
+    () => element("li"),
+    (line, act) =>
+      put(
+        line,
+        `${clock(act.at, now())}: ${RUNGS[act.rung] ?? act.rung} lease ${act.lease}, ${act.why}`,
+      ),
+  );
+  keyed(
+    find("level-params"),
+    PARAMS,
+    ([field]) => field,
+    makeFigure,
+    (child, [field, , said]) => {
+      const value = told.params?.[field];
+      put(child.lastChild, value === undefined || value === null ? "–" : said(value));
+    },
+  );
   showActs();
   tick();
 }
 
 export function showWhy({ to_fall: toFall }) {
   const said = toFall.map((one) => `To fall: ${one}`);
-  keyed(find("level-falls"), said, (one) => one, () => element("li"), put);
+  keyed(
+    find("level-falls"),
+    said,
+    (one) => one,
+    () => element("li"),
+    put,
+  );
 }
 
 export function tick() {
   if (!state) return;
-  const since = state.since === null ? "" : `for ${duration(now() - state.since)}, since ${clock(state.since, now())}`;
+  const since =
+    state.since === null
+      ? ""
+      : `for ${duration(now() - state.since)}, since ${clock(state.since, now())}`;
   const until = state.by_hand?.until ? `; by hand until ${clock(state.by_hand.until, now())}` : "";
   put(find("level-since"), since + until);
 }
@@ -65,8 +91,16 @@ function showNumeral(level, name, reasons) {
   mark(badge, "data-level", level);
   badge.hidden = false;
   document.title = `${level} ${name} – admission`;
-  [...find("level-steps").children].forEach((step, index) => step.classList.toggle("on", index <= level));
-  keyed(find("level-reasons"), reasons, (reason) => reason, () => element("li"), put);
+  [...find("level-steps").children].forEach((step, index) =>
+    step.classList.toggle("on", index <= level),
+  );
+  keyed(
+    find("level-reasons"),
+    reasons,
+    (reason) => reason,
+    () => element("li"),
+    put,
+  );
 }
 
 function makeFigure([, label]) {
@@ -78,11 +112,20 @@ function makeFigure([, label]) {
 function showActs() {
   const acts = find("level-acts");
   acts.hidden = !mayAct();
-  const choices = [{ key: "auto", name: "Auto" }, ...NAMES.map((name, level) => ({ key: level, name: String(level), title: name }))];
-  keyed(acts, choices, ({ key }) => key, makeChoice, (button, { key }) => {
-    const pressed = state.by_hand ? !state.by_hand.off && key === state.level : key === "auto";
-    mark(button, "aria-pressed", String(pressed));
-  });
+  const choices = [
+    { key: "auto", name: "Auto" },
+    ...NAMES.map((name, level) => ({ key: level, name: String(level), title: name })),
+  ];
+  keyed(
+    acts,
+    choices,
+    ({ key }) => key,
+    makeChoice,
+    (button, { key }) => {
+      const pressed = state.by_hand ? !state.by_hand.off && key === state.level : key === "auto";
+      mark(button, "aria-pressed", String(pressed));
+    },
+  );
 }
 
 function makeChoice({ key, name, title }) {

@@ -38,7 +38,9 @@ export class Past {
   between(from, to, step) {
     const points = this.#points(from, to, step);
     const stretches = this.#stretches(this.#allChanges(), from, to);
-    points.level = points.level.map((level, index) => level ?? levelAt(stretches, points.at[index]));
+    points.level = points.level.map(
+      (level, index) => level ?? levelAt(stretches, points.at[index]),
+    );
     const changes = this.#allChanges().filter(({ at }) => at >= from && at <= to);
     return { from, to, points, changes, stretches, bounds: this.#bounds() };
   }
@@ -61,7 +63,8 @@ export class Past {
     }
     for (const sample of this.samples) {
       if (sample.at <= newest || sample.at < from || sample.at > to + 1) continue;
-      if (sample.at - newest > gap && Number.isFinite(newest)) push(points, newest + gap / 2, () => null);
+      if (sample.at - newest > gap && Number.isFinite(newest))
+        push(points, newest + gap / 2, () => null);
       push(points, sample.at, (field) => sample[field] ?? null);
       newest = sample.at;
     }
@@ -81,12 +84,14 @@ export class Past {
     let level = begun;
     let since = this.fetched ? Math.max(from, this.fetched.oldest ?? from) : from;
     for (const change of changes.filter(({ at }) => at <= to)) {
-      if (change.at > since && level !== null) stretches.push({ from: since, to: change.at, level });
+      if (change.at > since && level !== null)
+        stretches.push({ from: since, to: change.at, level });
       since = Math.max(change.at, from);
       level = change.level;
     }
     // Where nothing changed in all that is known, it is what it is now.
-    if (level === null && this.present) [level, since] = [this.present.level, Math.max(since, this.present.since ?? since)];
+    if (level === null && this.present)
+      [level, since] = [this.present.level, Math.max(since, this.present.since ?? since)];
     if (level !== null && to > since) stretches.push({ from: since, to, level });
     return stretches;
   }
@@ -97,10 +102,13 @@ export class Past {
   }
 }
 
-const levelAt = (stretches, at) => stretches.find((one) => at >= one.from && at < one.to)?.level ?? null;
+const levelAt = (stretches, at) =>
+  stretches.find((one) => at >= one.from && at < one.to)?.level ?? null;
 
 function emptyPoints() {
-  return Object.fromEntries(["at", "level", "inUse", "waiting", ...SUFFIXED].map((name) => [name, []]));
+  return Object.fromEntries(
+    ["at", "level", "inUse", "waiting", ...SUFFIXED].map((name) => [name, []]),
+  );
 }
 
 function push(points, at, read) {

@@ -58,7 +58,13 @@ export class Table {
     this.rows = rows;
     this.table.hidden = !rows.length;
     this.empty.hidden = rows.length > 0;
-    keyed(this.body, this.#ordered(), this.keyOf, () => this.#row(), (line, row) => this.#fill(line, row, this.columns));
+    keyed(
+      this.body,
+      this.#ordered(),
+      this.keyOf,
+      () => this.#row(),
+      (line, row) => this.#fill(line, row, this.columns),
+    );
   }
 
   /** Durations, again. */

@@ -13,7 +13,13 @@ import { clock } from "./words.js";
 
 /** @type {[string, number][]} */
 const RANGES = [
-  ["1 min", 60], ["10 min", 600], ["1 h", 3600], ["6 h", 21_600], ["1 day", 86_400], ["1 week", 604_800], ["1 month", 2_678_400],
+  ["1 min", 60],
+  ["10 min", 600],
+  ["1 h", 3600],
+  ["6 h", 21_600],
+  ["1 day", 86_400],
+  ["1 week", 604_800],
+  ["1 month", 2_678_400],
 ];
 const KEPT = "admission-range";
 const POINTS = 500;
@@ -52,7 +58,13 @@ export function start() {
 /** Of which the slots can be shown; the first one is, until another is chosen. */
 export function setPools(names) {
   const chosen = find("slots-pool");
-  keyed(chosen, names, (name) => name, (name) => element("option", "", name), put);
+  keyed(
+    chosen,
+    names,
+    (name) => name,
+    (name) => element("option", "", name),
+    put,
+  );
   chosen.hidden = names.length < 2;
 }
 
@@ -100,7 +112,9 @@ export function tick() {
 function choose(seconds) {
   range_s = seconds;
   localStorage.setItem(KEPT, String(seconds));
-  [...find("ranges").children].forEach((button, index) => mark(button, "aria-pressed", String(RANGES[index][1] === seconds)));
+  [...find("ranges").children].forEach((button, index) =>
+    mark(button, "aria-pressed", String(RANGES[index][1] === seconds)),
+  );
   look();
 }
 
@@ -111,7 +125,9 @@ export async function look() {
   const mine = (fetching = new AbortController());
   const before = Date.now();
   try {
-    const answer = await fetch(`/history?from_s=${range_s}&points=${POINTS}`, { signal: mine.signal });
+    const answer = await fetch(`/history?from_s=${range_s}&points=${POINTS}`, {
+      signal: mine.signal,
+    });
     if (answer.ok) {
       const fetched = await answer.json();
       heard(fetched.until, before, Date.now());
@@ -139,7 +155,8 @@ function showCursor(seen) {
   cross.hidden = !seen;
   if (seen) cross.style.transform = `translateX(${GUTTER + seen.left}px)`;
   const said = seen ? [clock(seen.at, now())] : [];
-  if (seen?.level != null) said.push(`level ${seen.level}`, `${seen.held} held`, `${seen.waiting} waiting`);
+  if (seen?.level != null)
+    said.push(`level ${seen.level}`, `${seen.held} held`, `${seen.waiting} waiting`);
   put(find("time-at"), said.join(" · "));
 }
 
