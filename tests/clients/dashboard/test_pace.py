@@ -22,6 +22,16 @@ def test_what_takes_longer_is_asked_less_often() -> None:
         assert one.due_at == pytest.approx(10.0 + took_s + 30.0)
 
 
+def test_a_machine_that_is_busy_makes_nothing_dearer() -> None:
+    one = pace()
+    one.ask(10.0)
+    one.note(10.2, 0.03)
+    assert one.soonest_at == pytest.approx(13.2)
+    one.ask(20.0)
+    one.note(20.02, 0.03)
+    assert one.soonest_at == pytest.approx(22.02)
+
+
 def test_a_cause_brings_it_forward_and_no_further() -> None:
     one = pace()
     one.ask(10.0)
