@@ -89,8 +89,8 @@ SERVICE_ALONE = ("config_file", "holders", "journal", "requests")
 LINES_MAX = 400
 
 
-# What npm and tsc put into the TypeScript client's folder.
-NOT_OURS = frozenset({"node_modules", "dist", "build"})
+# What npm and tsc put into the TypeScript client's folder, and what is shipped of others.
+NOT_OURS = frozenset({"node_modules", "dist", "build", "vendor"})
 
 
 def files(pattern: str, *folders: Path) -> list[Path]:
@@ -105,7 +105,8 @@ def python_files(*folders: Path) -> list[Path]:
 def everything() -> list[Path]:
     names = ("admission", "clients", "examples", "scripts", "tests")
     folders = [ROOT / name for name in names]
-    return [*python_files(*folders), *files("*.ts", *folders)]
+    shown = [path for kind in ("*.ts", "*.js", "*.css") for path in files(kind, *folders)]
+    return [*python_files(*folders), *shown]
 
 
 def named(paths: list[Path]) -> list[object]:

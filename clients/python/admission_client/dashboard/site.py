@@ -27,6 +27,7 @@ POINTS_MAX = 2_000
 BODY_BYTES_MAX = 16 * 1024
 # Looks at the history at the same time; the others wait.
 HISTORY_LOOKS_MAX = 2
+NO_FLEET = ("unknown_op", "no_fleet")
 STATUSES = {
     "bad_request": 400,
     "unknown_op": 400,
@@ -88,10 +89,12 @@ class Site:
         return JSONResponse(await self._ask("tasks", {"since_s": since_s}))
 
     async def _fleet(self, _: Request) -> Response:
-        """No nodes where the daemon knows of no fleet."""
+        """No nodes where the daemon knows of no fleet, or is in none."""
         try:
             return JSONResponse(await self._ask("fleet"))
-        except BadRequest:
+        except AdmissionError as problem:
+            if problem.code not in NO_FLEET:
+                raise
             return JSONResponse({"nodes": []})
 
     async def _metrics(self, _: Request) -> Response:
