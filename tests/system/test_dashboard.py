@@ -55,6 +55,7 @@ def first(dashboard: Dashboard, named: str, holds: Callable[[Frame], bool]) -> t
         {"Origin": "http://127.0.0.1:1"},
         {"Origin": "null"},
         {"Origin": ""},
+        {"Origin": None},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Authorization": ""},
@@ -69,11 +70,13 @@ def first(dashboard: Dashboard, named: str, holds: Callable[[Frame], bool]) -> t
     ids=str,
 )
 def test_who_is_not_let_in_changes_nothing(
-    stage: Stage, dashboard: Dashboard, wrong: dict[str, str]
+    stage: Stage, dashboard: Dashboard, wrong: dict[str, str | None]
 ) -> None:
+    """`None`: it is left out."""
     known = {"token": dashboard.token, "port": dashboard.port, "cookie": dashboard.cookie()}
-    wrong = {name: value.format(**known) for name, value in wrong.items()}
-    answer = dashboard.act(dashboard.acting | wrong, op="level", set=3)
+    given = {**dashboard.acting, **wrong}
+    headers = {name: value.format(**known) for name, value in given.items() if value is not None}
+    answer = dashboard.act(headers, op="level", set=3)
     assert answer.status == 403
     assert text(mapping(answer.json, "error"), "code") == "not_permitted"
     assert level(stage) == 0
