@@ -28,8 +28,12 @@ def stage() -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="module")
-def dashboard(stage: Stage) -> Dashboard:
-    return Dashboard(stage.spawn("dashboard", "--port", "0", "--no-open"))
+def dashboard(stage: Stage) -> Iterator[Dashboard]:
+    dashboard = Dashboard(stage.spawn("dashboard", "--port", "0", "--no-open"))
+    yield dashboard
+    dashboard.process.terminate()
+    assert dashboard.process.communicate() == (b"", b"")
+    assert dashboard.process.returncode == 0
 
 
 def level(stage: Stage) -> int:
@@ -167,6 +171,18 @@ def test_a_level_and_a_lease_are_told_as_they_come(stage: Stage, dashboard: Dash
     stage.until(lambda view: view.in_use() == 0)
     dashboard.act(op="level", auto=True)
     assert level(stage) == 0
+
+
+def test_all_pages_share_what_is_asked_of_the_daemon(stage: Stage, dashboard: Dashboard) -> None:
+    def connections() -> int:
+        with stage.client() as client:
+            return whole(client.ask("metrics"), "connections")
+
+    with closing(dashboard.events()) as first, closing(dashboard.events()) as second:
+        next(one for one in first if one[1] == "recommendations")
+        with_one = connections()
+        next(one for one in second if one[1] == "recommendations")
+        assert connections() == with_one
 
 
 def test_a_daemon_that_goes_away_and_comes_back_is_told(stage: Stage, dashboard: Dashboard) -> None:
