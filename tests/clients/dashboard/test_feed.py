@@ -32,7 +32,7 @@ async def test_it_is_left_alone_while_nobody_looks(
                         await one.changed.wait()
                     assert await connections() > alone
                 # Nobody is to take for the present later what was seen.
-                while one.bulletin.has("state") or await connections() > alone:  # noqa: ASYNC110
+                while one.bulletin.has("state") or await connections() > alone:  # noqa: ASYNC110 -- no news
                     await trio.sleep(0.01)
             nursery.cancel_scope.cancel()
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import trio
 
-from admission.protocol import AdmissionError, Frame, NoSlot, Unreachable
+from admission.protocol import AdmissionError, BadRequest, Frame, NoSlot
 from admission_client.aio import Client
 from admission_client.dashboard.bulletin import Bulletin
 from admission_client.dashboard.instants import Instants
@@ -210,7 +210,8 @@ class Feed:
                 for op, (pace, take) in around.items():
                     if (now := trio.current_time()) >= pace.due_at:
                         pace.ask(now)
-                        take(await _ask(client, op))
+                        if (found := await _ask(client, op)) is not None:
+                            take(found)
                         pace.note(trio.current_time())
                 with trio.move_on_at(min(pace.due_at for pace, _ in around.values())):
                     await self._stirred.wait()
@@ -262,11 +263,13 @@ class Feed:
         self.changed = trio.Event()
 
 
-async def _ask(client: Client, op: str) -> Frame:
-    """Nothing where the daemon does not know it, or can't tell just now."""
+async def _ask(client: Client, op: str) -> Frame | None:
+    """An empty answer where the daemon does not know it; None where it can't tell just now. Whether
+    it is there at all, others find out.
+    """
     try:
         return await client.ask(op)
-    except Unreachable:
-        raise
-    except AdmissionError:
+    except BadRequest:
         return {}
+    except AdmissionError:
+        return None
