@@ -28,8 +28,12 @@ def stage() -> Iterator[Stage]:
 
 
 @pytest.fixture(scope="module")
-def dashboard(stage: Stage) -> Dashboard:
-    return Dashboard(stage.spawn("dashboard", "--port", "0", "--no-open"))
+def dashboard(stage: Stage) -> Iterator[Dashboard]:
+    dashboard = Dashboard(stage.spawn("dashboard", "--port", "0", "--no-open"))
+    yield dashboard
+    dashboard.process.terminate()
+    assert dashboard.process.communicate() == (b"", b"")
+    assert dashboard.process.returncode == 0
 
 
 def level(stage: Stage) -> int:
@@ -55,6 +59,7 @@ def first(dashboard: Dashboard, named: str, holds: Callable[[Frame], bool]) -> t
         {"Origin": "http://127.0.0.1:1"},
         {"Origin": "null"},
         {"Origin": ""},
+        {"Origin": None},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Authorization": ""},
@@ -69,11 +74,13 @@ def first(dashboard: Dashboard, named: str, holds: Callable[[Frame], bool]) -> t
     ids=str,
 )
 def test_who_is_not_let_in_changes_nothing(
-    stage: Stage, dashboard: Dashboard, wrong: dict[str, str]
+    stage: Stage, dashboard: Dashboard, wrong: dict[str, str | None]
 ) -> None:
+    """`None`: it is left out."""
     known = {"token": dashboard.token, "port": dashboard.port, "cookie": dashboard.cookie()}
-    wrong = {name: value.format(**known) for name, value in wrong.items()}
-    answer = dashboard.act(dashboard.acting | wrong, op="level", set=3)
+    given = {**dashboard.acting, **wrong}
+    headers = {name: value.format(**known) for name, value in given.items() if value is not None}
+    answer = dashboard.act(headers, op="level", set=3)
     assert answer.status == 403
     assert text(mapping(answer.json, "error"), "code") == "not_permitted"
     assert level(stage) == 0
@@ -164,6 +171,18 @@ def test_a_level_and_a_lease_are_told_as_they_come(stage: Stage, dashboard: Dash
     stage.until(lambda view: view.in_use() == 0)
     dashboard.act(op="level", auto=True)
     assert level(stage) == 0
+
+
+def test_all_pages_share_what_is_asked_of_the_daemon(stage: Stage, dashboard: Dashboard) -> None:
+    def connections() -> int:
+        with stage.client() as client:
+            return whole(client.ask("metrics"), "connections")
+
+    with closing(dashboard.events()) as first, closing(dashboard.events()) as second:
+        next(one for one in first if one[1] == "recommendations")
+        with_one = connections()
+        next(one for one in second if one[1] == "recommendations")
+        assert connections() == with_one
 
 
 def test_a_daemon_that_goes_away_and_comes_back_is_told(stage: Stage, dashboard: Dashboard) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from admission_client.dashboard.pace import REMEMBERED, Pace
+from admission_client.dashboard.pace import Pace
 
 
 def pace() -> Pace:
@@ -22,17 +22,14 @@ def test_what_takes_longer_is_asked_less_often() -> None:
         assert one.due_at == pytest.approx(10.0 + took_s + 30.0)
 
 
-def test_what_was_late_once_is_asked_no_less_often() -> None:
-    """On a busy machine an answer comes late, and costs the daemon no more than else."""
+def test_a_machine_that_is_busy_makes_nothing_dearer() -> None:
     one = pace()
-    for begun_at, took_s in ((10.0, 0.05), (20.0, 0.2)):
-        one.ask(begun_at)
-        one.note(begun_at + took_s)
-    assert one.soonest_at == pytest.approx(20.2 + 5.0)
-    for begun_at in range(30, 30 + 10 * REMEMBERED, 10):
-        one.ask(begun_at)
-        one.note(begun_at + 0.2)
-    assert one.soonest_at == pytest.approx(begun_at + 0.2 + 20.0)
+    one.ask(10.0)
+    one.note(10.2, 0.03)
+    assert one.soonest_at == pytest.approx(13.2)
+    one.ask(20.0)
+    one.note(20.02, 0.03)
+    assert one.soonest_at == pytest.approx(22.02)
 
 
 def test_a_cause_brings_it_forward_and_no_further() -> None:
