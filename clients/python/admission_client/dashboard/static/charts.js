@@ -1,7 +1,7 @@
 // Memory, CPU and pressure over time, drawn by uPlot on one axis of time. The levels stand behind the
 // lines, and the bounds that lead to them across.
 
-import { element, keyed, put, mark as attribute } from "./dom.js";
+import { element, keyed, put, attribute } from "./dom.js";
 import { colours } from "./theme.js";
 import { clock, mark, percent } from "./words.js";
 
@@ -46,7 +46,7 @@ export class Charts {
         plot.setScale("x", { min: seen.from, max: seen.to });
         plot.setScale("y", { min: 0, max: this.#most(kind) });
       });
-      this.#say(kind);
+      this.#say(kind, this.#pointed(plot));
     }
   }
 
@@ -111,7 +111,6 @@ export class Charts {
         bands,
         hooks: {
           drawClear: [(plot) => drawLevels(plot, this.seen)],
-          drawSeries: [],
           draw: [(plot) => drawBounds(plot, this.seen.bounds[kind] ?? [])],
           setCursor: [(plot) => this.#hover(plot)],
         },
@@ -134,9 +133,14 @@ export class Charts {
     };
   }
 
+  /** What the pointer is on: an index of the points, or null. */
+  #pointed(plot) {
+    const isOn = plot.cursor.left >= 0 && this.seen.points.at.length > 0;
+    return isOn ? plot.posToIdx(plot.cursor.left) : null;
+  }
+
   #hover(plot) {
-    const at = plot.cursor.idx ?? null;
-    const index = plot.cursor.left >= 0 && at !== null ? at : null;
+    const index = this.#pointed(plot);
     for (const kind of Object.keys(KINDS)) this.#say(kind, index);
     const { points } = this.seen;
     this.onHover(
@@ -205,7 +209,7 @@ const valueAxis = (paint) => ({
   ticks: { show: false },
 });
 
-/** What was in force when: each stretch of a level above 0 as a tint, each change as a line. */
+/** What was in force when: each level above 0 as a tint, and all of them as a strip at the foot. */
 function drawLevels(plot, seen) {
   const { ctx, bbox } = plot;
   const paint = colours();

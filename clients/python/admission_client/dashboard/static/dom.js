@@ -26,7 +26,7 @@ export function put(node, text) {
 }
 
 /** Sets, or with null takes away, an attribute. */
-export function mark(node, name, value) {
+export function attribute(node, name, value) {
   if (value === null || value === undefined || value === false) {
     if (node.hasAttribute(name)) node.removeAttribute(name);
   } else {

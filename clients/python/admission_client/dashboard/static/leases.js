@@ -1,7 +1,7 @@
 // Who holds a slot, and who waits for one.
 
 import { ask, mayAct } from "./acts.js";
-import { element, find, mark, put } from "./dom.js";
+import { element, find, attribute, put } from "./dom.js";
 import { now } from "./now.js";
 import { Table, buttons, twoLines } from "./table.js";
 import { bytes, count, duration } from "./words.js";
@@ -186,7 +186,7 @@ function fillWaiter(cell, row) {
 function fillClass(cell, row) {
   twoLines(cell, row.class, [otherPool(row), row.group].filter(Boolean).join(" · "));
   cell.firstChild.className = "class";
-  mark(cell.firstChild, "data-class", row.class);
+  attribute(cell.firstChild, "data-class", row.class);
 }
 
 /** The pool where it is not the usual one, and the units where they are not one. */

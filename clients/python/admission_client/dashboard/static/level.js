@@ -1,7 +1,7 @@
 // The throttle level: how high, why, since when, and what it allows.
 
 import { ask, forField, forOption, howLong, mayAct } from "./acts.js";
-import { element, find, keyed, mark, put } from "./dom.js";
+import { element, find, keyed, attribute, put } from "./dom.js";
 import { now } from "./now.js";
 import { clock, duration } from "./words.js";
 
@@ -83,12 +83,12 @@ export function tick() {
 
 function showNumeral(level, name, reasons) {
   put(find("level-numeral"), level);
-  mark(find("level-numeral"), "data-level", level);
+  attribute(find("level-numeral"), "data-level", level);
   put(find("level-said"), `Level ${level},`);
   put(find("level-name"), name);
   const badge = find("badge");
   put(badge, `${level} ${name}`);
-  mark(badge, "data-level", level);
+  attribute(badge, "data-level", level);
   badge.hidden = false;
   document.title = `${level} ${name} – admission`;
   [...find("level-steps").children].forEach((step, index) =>
@@ -123,7 +123,7 @@ function showActs() {
     makeChoice,
     (button, { key }) => {
       const pressed = state.by_hand ? !state.by_hand.off && key === state.level : key === "auto";
-      mark(button, "aria-pressed", String(pressed));
+      attribute(button, "aria-pressed", String(pressed));
     },
   );
 }

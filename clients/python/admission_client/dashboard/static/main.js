@@ -45,7 +45,7 @@ const show = {
   sample: time.addSample,
   leases(told) {
     leases.showLeases(told);
-    time.later();
+    time.noteLeases(told.leases);
   },
   queue(told) {
     leases.showQueue(told);

@@ -1,6 +1,6 @@
 // How the connection stands, and what else there is to be told at once.
 
-import { find, mark, put } from "./dom.js";
+import { find, attribute, put } from "./dom.js";
 import { now } from "./now.js";
 import { clock, count, duration } from "./words.js";
 
@@ -22,7 +22,7 @@ export function showConnection(how, since, why) {
   const before = connection;
   connection = { how, since, why };
   const shown = find("connection");
-  mark(shown, "data-state", how);
+  attribute(shown, "data-state", how);
   const when = since ? ` since ${clock(since, now())}` : "";
   put(shown, how === "live" ? "live" : how === "away" ? `daemon away${when}` : `away${when}`);
   show();

@@ -1,7 +1,7 @@
 // Pools as bars, with what is reserved and who has paused what.
 
 import { ask, forField, forOption, howLong, mayAct } from "./acts.js";
-import { element, find, keyed, mark, put } from "./dom.js";
+import { element, find, keyed, attribute, put } from "./dom.js";
 import { now } from "./now.js";
 import { clock, count, duration } from "./words.js";
 
@@ -54,7 +54,7 @@ function makePool({ pool }) {
     element("div", "kept"),
     element("div", "limit"),
   );
-  mark(track, "aria-hidden", "true");
+  attribute(track, "aria-hidden", "true");
   line.append(head, track, element("p", "aside"));
   const button = head.lastChild;
   button.type = "button";
@@ -71,7 +71,7 @@ function fillPool(line, pool, kept) {
   put(said, `${pool.in_use} of ${pool.capacity}`);
   button.hidden = !mayAct();
   put(button, pool.paused ? "Unpause" : "Pause …");
-  mark(button, "aria-label", pool.paused ? `Unpause ${pool.pool}` : `Pause … ${pool.pool}`);
+  attribute(button, "aria-label", pool.paused ? `Unpause ${pool.pool}` : `Pause … ${pool.pool}`);
   const all = Math.max(pool.capacity, pool.in_use, 1);
   const share = (units) => `${(100 * units) / all}%`;
   const [fill, over, reserved, limit] = track.children;
@@ -103,7 +103,7 @@ function makeReservation({ reservation }) {
   const line = element("li");
   const button = element("button", "quiet", "End it");
   button.type = "button";
-  mark(button, "aria-label", `End it: reservation ${reservation}`);
+  attribute(button, "aria-label", `End it: reservation ${reservation}`);
   button.addEventListener("click", () => askToUnreserve(line.item));
   line.append(element("span"), element("span", "aside"), button);
   return line;

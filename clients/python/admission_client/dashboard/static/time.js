@@ -1,7 +1,7 @@
 // The panel "over time": the range, the charts, the slots, and the same in numbers.
 
 import { Charts, GUTTER } from "./charts.js";
-import { element, find, keyed, mark, put } from "./dom.js";
+import { element, find, keyed, attribute, put } from "./dom.js";
 import { measured } from "./feed.js";
 import { present } from "./leases.js";
 import { heard, now } from "./now.js";
@@ -27,6 +27,7 @@ const AGAIN_S = { least: 10, most: 300 };
 // Up to here the axis moves every second; what is longer would move by less than a pixel.
 const MOVES_S = 600;
 const APART_MS = 400;
+const GONE_KEPT = 200;
 
 const past = new Past();
 const charts = new Charts(
@@ -39,6 +40,8 @@ let fetchedAt = -Infinity;
 let fetching = null;
 let isDue = false;
 let drawnAt = 0;
+let lately = [];
+let gone = [];
 
 export function start() {
   for (const [name, seconds] of RANGES) {
@@ -88,6 +91,14 @@ export function setThresholds(thresholds) {
   later();
 }
 
+/** Those that hold, as they are now. One that is gone stays in the picture until the history has it. */
+export function noteLeases(leases) {
+  const held = new Set(leases.map(({ lease }) => lease));
+  for (const one of lately) if (!held.has(one.lease)) gone.push({ ...one, endedAt: now() });
+  lately = present().filter((one) => one.lease !== null);
+  later();
+}
+
 /** What is drawn is drawn once, whatever comes at once; and in two frames, so that neither is long. */
 export function later() {
   if (isDue || document.hidden) return;
@@ -113,7 +124,7 @@ function choose(seconds) {
   range_s = seconds;
   localStorage.setItem(KEPT, String(seconds));
   [...find("ranges").children].forEach((button, index) =>
-    mark(button, "aria-pressed", String(RANGES[index][1] === seconds)),
+    attribute(button, "aria-pressed", String(RANGES[index][1] === seconds)),
   );
   look();
 }
@@ -132,6 +143,8 @@ export async function look() {
       const fetched = await answer.json();
       heard(fetched.until, before, Date.now());
       past.fetched = fetched;
+      const known = new Set(fetched.leases.filter((one) => one.ended_at).map(({ lease }) => lease));
+      gone = gone.filter((one) => !known.has(one.lease)).slice(-GONE_KEPT);
     }
   } catch {
     // Nobody serves, or another range was asked for: what is there stays.
@@ -145,7 +158,7 @@ function drawSlots() {
   const to = now();
   const pool = find("slots-pool").value;
   const leases = leasesSince(to - range_s).filter((one) => !pool || one.pool === pool);
-  timeline.draw(leases, to - range_s, to, to);
+  timeline.draw(leases, to - range_s, to, to, past.fetched?.left_out ?? 0);
   if (find("ended").open) showLeases(leases);
 }
 
@@ -170,7 +183,7 @@ function drawCharts() {
 
 /** The history's leases, and those of now; of one that is in both, what is now. */
 function leasesSince(from) {
-  const here = present();
+  const here = [...gone, ...present()];
   const known = new Set(here.map(({ lease }) => lease).filter(Boolean));
   const until = past.fetched?.until ?? 0;
   const before = (past.fetched?.leases ?? [])

@@ -1,7 +1,7 @@
 // Who held a slot when, and who waited: each lease as a bar in the first lane that was free, on the same
 // axis of time as the charts above it.
 
-import { mark as attribute, put } from "./dom.js";
+import { attribute, put } from "./dom.js";
 import { GUTTER, RIGHT } from "./charts.js";
 import { colours, onColours } from "./theme.js";
 import { clock, count, duration } from "./words.js";
@@ -42,8 +42,8 @@ export class Timeline {
     }).observe(canvas.parentNode);
   }
 
-  /** `leases`: with `queuedAt`, `grantedAt` (null: waits), `endedAt` (null: holds), `task`, `class`. */
-  draw(leases, from, to, now) {
+  /** `leases`: with `queuedAt`, `grantedAt` (null: waits), `endedAt` (null: holds), `task`, `class`; `leftOut`: how many more there were. */
+  draw(leases, from, to, now, leftOut) {
     this.from = from;
     this.to = to;
     this.held = [];
@@ -55,7 +55,7 @@ export class Timeline {
     }
     for (const spans of [this.held, this.waited]) spans.sort((a, b) => a.from - b.from);
     this.lanes = { held: pack(this.held), waited: pack(this.waited) };
-    this.#say();
+    this.#say(leftOut);
     this.paint();
   }
 
@@ -133,10 +133,11 @@ export class Timeline {
     this.tip.style.top = `${y + 16}px`;
   }
 
-  #say() {
+  #say(leftOut) {
     const hold = this.held.filter((span) => span.one.endedAt === null).length;
     const wait = this.waited.filter((span) => span.one.grantedAt === null).length;
-    const words = `${count(this.held.length, "lease")} since ${clock(this.from)}, in ${count(this.lanes.held, "lane")}; ${hold} of them still held, ${wait} waiting`;
+    let words = `${count(this.held.length, "lease")} since ${clock(this.from)}, in ${count(this.lanes.held, "lane")}; ${hold} of them still held, ${wait} waiting`;
+    if (leftOut) words += `; ${leftOut} older ones are left out`;
     attribute(this.canvas, "aria-label", `Who held a slot when: ${words}.`);
     put(this.said, words);
   }
