@@ -64,6 +64,7 @@ CLIENT_FILE_MAY = {
     "dialogs.py": {"textual"},
     "news.py": {"anyio"},
     "rows.py": {"rich.text", "textual"},
+    "acting.py": {"trio"},
     "autopilot.py": {"trio"},
     # `admission simulate` runs the rules themselves, with a configuration, on a history.
     "chores.py": {
@@ -77,12 +78,18 @@ CLIENT_FILE_MAY = {
     # `admission history` reads the file itself, and draws the bounds of the configuration.
     "history.py": {"admission.service.config", "admission.service.history"},
     "exposition.py": {"prometheus_client"},
+    "feed.py": {"trio"},
+    "patience.py": {"trio"},
+    "past.py": {"admission.service.history"},  # as `admission history`
     "doctor.py": {"admission.service.checkup"},  # what is checked needs no daemon
     "measure.py": {"admission.service.once"},  # `throttle` and `guard` need no daemon
     "reading.py": {"admission.service.metrics", "admission.service.once"},  # nor do monitors
+    "site.py": {"admission.service.history", "starlette", "trio"},
+    "stream.py": {"starlette", "trio"},
     "stopping.py": {"admission.service.holders"},  # who a process is, as the daemon sees it
     "past.py": {"admission.service.history"},  # what was seen before `admission top` began
     "runs.py": {"trio"},
+    "serving.py": {"hypercorn", "trio"},
     # `admission service` leaves a daemon alone that a wrong configuration would not replace.
     "service.py": {"admission.service.config"},
     "steer.py": {"admission.service.serve"},  # `admission serve` starts the service
@@ -92,8 +99,8 @@ SERVICE_ALONE = ("config_file", "holders", "journal", "requests")
 LINES_MAX = 400
 
 
-# What npm and tsc put into the TypeScript client's folder.
-NOT_OURS = frozenset({"node_modules", "dist", "build"})
+# What npm and tsc put into the TypeScript client's folder, and what is shipped of others.
+NOT_OURS = frozenset({"node_modules", "dist", "build", "vendor"})
 
 
 def files(pattern: str, *folders: Path) -> list[Path]:
@@ -108,7 +115,8 @@ def python_files(*folders: Path) -> list[Path]:
 def everything() -> list[Path]:
     names = ("admission", "clients", "examples", "scripts", "tests")
     folders = [ROOT / name for name in names]
-    return [*python_files(*folders), *files("*.ts", *folders)]
+    shown = [path for kind in ("*.ts", "*.js", "*.css") for path in files(kind, *folders)]
+    return [*python_files(*folders), *shown]
 
 
 def named(paths: list[Path]) -> list[object]:

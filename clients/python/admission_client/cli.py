@@ -26,6 +26,7 @@ COMMANDS = (
     ("watch", "look", "watch", "the news as they come"),
     ("top", "top", "top", "the level, the leases and the queue, live on the whole screen"),
     ("history", "history", "history", "what the machine and the leases did, over time"),
+    ("dashboard", "dashboard", "dashboard", "a live page of all this, in the browser"),
     ("metrics", "metrics", "metrics", "what the daemon counts, for Prometheus"),
     ("recommend", "recommend", "recommend", "what is worth doing now, why, and how"),
     ("tasks", "habits", "tasks", "what each task took before: memory, CPU, time"),

@@ -84,6 +84,10 @@ class Options:
     config: str | None = None
     log_format: str | None = None
     output: str | None = None
+    port: int = 7411
+    no_open: bool = False
+    read_only: bool = False
+    token_file: str | None = None
     agents: int = 5
     results: str | None = None
     logs: str | None = None
@@ -188,6 +192,13 @@ def parse_points(written: str) -> float:
     if -100 < points < 100:
         return points
     raise ValueError(f'"{written}" is no number of points; write 5, or -5')
+
+
+def parse_port(written: str) -> int:
+    """A TCP port, or 0 for any that is free."""
+    if written.isascii() and written.isdigit() and int(written) < 1 << 16:
+        return int(written)
+    raise ValueError(f'"{written}" is no port; write a number from 0 to 65535')
 
 
 def parse_descriptor(written: str) -> int:
