@@ -25,6 +25,7 @@ from admission.core import (
     filling,
     holding,
     operating,
+    permits,
     queueing,
     restart,
     shedding,
@@ -169,6 +170,8 @@ class Admission:
                 agents = self.pools.get(BUDGETED)
                 leases = agents.leases if agents else {}
                 self.ledger.effects += self.learner.take(event, leases)
+            case permits.Permitted():
+                permits.adopt(self.pools, event)
             case ev.Woke():
                 self.governor.wake(now)
             case ev.SetLevel():
@@ -201,6 +204,7 @@ class Admission:
                 self.ledger.age(now, one)
         if self.ledger.next_by_hand_at <= now:
             operating.expire(self.ledger, now)
+        permits.expire(self.pools, now)
         until = self.governor.by_hand_until
         if until is not None and until <= now:
             self.governor.set_auto()

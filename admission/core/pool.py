@@ -35,6 +35,8 @@ class Pool:
     So it does `limit`, the capacity where it is not the level that sets it, `memory`, by which the
     budget judges, and `hold_until`, before which nothing is added to what is out. A hand changes
     `reservations` and `paused_until`, before which nothing is granted; None: it is not paused.
+    Of a fleet pool, `permits` are the units that may be added to what is out, until
+    `permitted_until`, and `why_no_more` says why there are not more.
     """
 
     def __init__(self, spec: PoolSpec, level: Level) -> None:
@@ -55,12 +57,21 @@ class Pool:
         self.hold_until = -inf
         self.reservations = Reservations()
         self.paused_until: float | None = None
+        self.permits = 0
+        self.permitted_until = -inf
+        self.why_no_more = ""
         self.last_grant_at = -inf
         self._hold_times_s: deque[float] = deque(maxlen=HOLD_TIMES_KEPT)
 
     @property
     def capacity(self) -> int:
         return self.spec.capacity[self.level.level] if self.limit is None else self.limit
+
+    @property
+    def free(self) -> int:
+        """How many units could be out besides those that are."""
+        free = self.capacity - self.in_use
+        return min(free, self.permits) if self.spec.is_fleet else free
 
     @property
     def capacity_max(self) -> int:
@@ -191,7 +202,7 @@ class Pool:
 
     def has_room(self, waiter: Waiter) -> bool:
         """Whether as many units are free as it asks for, less what is kept for others."""
-        return self.in_use + waiter.claim.weight <= self.capacity - self.kept_from(waiter)
+        return waiter.claim.weight <= self.free - self.kept_from(waiter)
 
     def is_meant(self, waiter: Waiter) -> bool:
         """Whether a reservation keeps units for this one, as many as it asks for."""
@@ -246,12 +257,14 @@ class Pool:
 
     def note_grant(self, waiter: Waiter) -> None:
         """It was granted what it asked for. What it only regains, its group got before."""
+        self.permits -= waiter.claim.weight if self.spec.is_fleet else 0
         if waiter.lease is None:
             self._listing = None
             self.order.charge(waiter.claim)
 
     def note_taken_back(self, waiter: Waiter) -> None:
         """It was not, after all, and waits again."""
+        self.permits += waiter.claim.weight if self.spec.is_fleet else 0
         if waiter.lease is None:
             self._listing = None
             self.order.forgive(waiter.claim)

@@ -20,6 +20,7 @@ from admission.core.order import Ageing
 from tests.core import books_of_shedding
 from tests.core.books_of_alarms import Rung
 from tests.core.books_of_hand import Hand, moved
+from tests.core.books_of_permits import Permits
 from tests.core.turns import Turns
 
 # So many who ask for too much are passed by one that does not.
@@ -74,6 +75,7 @@ class Books:
         self, specs: tuple[PoolSpec, ...], governor: Governor, limits: Limits, ageing: Ageing
     ) -> None:
         self.specs = {spec.name: spec for spec in specs}
+        self.permits = Permits(self.specs)
         self.limits = limits
         self.turns = Turns(ageing)
         self.leases: dict[int, Lease] = {}
@@ -159,6 +161,7 @@ class Books:
             self.journal_works
             and waiter.caller is not None
             and pool not in self.hand.paused
+            and (not self.specs[pool].is_fleet or self.permits.allow(waiter.claim))
             and self.out(pool) + waiter.claim.weight <= room
             and self.is_affordable(waiter)
             and self._is_next(now, waiter)
@@ -218,6 +221,8 @@ class Books:
             return False
         if self.turns.rank(now, large) != self.turns.rank(now, small):
             return False
+        if self.specs[pool].is_fleet and not self.permits.allow(large.claim):
+            return now < large.queued_at + self.turns.ageing.fill_in_s
         kept = self.hand.kept_from(large.claim, self.leases.values())
         if self.out(pool) + large.claim.weight <= self.capacity(pool) - kept:
             return False
@@ -308,6 +313,7 @@ class Books:
                 code = "timeout" if one.deadline_at <= now else "cancelled"
                 self.chains.append(self.leave(one, code))
         self.chains += self.hand.pass_time(now)
+        self.permits.pass_time(now)
         if self.by_hand is not None and self.by_hand[1] <= now:
             self.set_by_hand(None)
         self.note_level()
@@ -343,6 +349,7 @@ class Books:
         if lease.claim.max_hold_s is not None:
             lease = replace(lease, over_at=now + lease.claim.max_hold_s)
         self.leases[lease.id] = lease
+        self.permits.use(lease.claim)
         self.granted[waiter.ticket] = waiter
         self.last_grant_at[lease.claim.pool] = now
         return lease
@@ -359,6 +366,7 @@ class Books:
             lease = self.leases[record.lease]
             self.leases[lease.id] = replace(lease, state=State.YIELDED)
             self.join(waiter)
+        self.permits.use(waiter.claim, times=-1)
         if waiter.deadline_at <= now:
             self.chains.append(self.leave(waiter, "journal_unavailable"))
 

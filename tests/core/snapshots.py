@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from admission.core import events as ev
 from admission.core.leases import Lease, Waiter
+from admission.core.pool import Pool
 from admission.core.reserving import Reservation
 from tests.core.books import survivors
 from tests.core.books_of_hand import standing
@@ -124,7 +125,12 @@ def fingerprint(world: World) -> object:
         tuple(_turns(world, name) for name in core.pools),
         _families(world, names),
         _shedding(world, names) if world.throttle.shed.policy else None,
+        tuple(_permits(world, pool) for pool in core.pools.values() if pool.spec.is_fleet),
     )
+
+
+def _permits(world: World, pool: Pool) -> object:
+    return (pool.permits, _until(world, pool.permitted_until)) if pool.permits else None
 
 
 def _shedding(world: World, names: dict[int, int]) -> object:

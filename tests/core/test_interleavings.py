@@ -18,8 +18,10 @@ from admission.core.leases import Bound, Caller, Claim, Class, Holder, Lease, St
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
 from admission.core.order import Ageing
+from admission.core.permits import Permitted
 from admission.core.sample import Sample
 from tests.core.worlds import LAST_LEASE, NEVER, World, spec
+from tests.core.worlds_of_permits import fleet
 
 SMALLER, CAPACITY, LARGER = (2, 2, 1, 1), (3, 2, 2, 1), (5, 1, 1, 1)
 QUICK, SLOW = Ageing(3.0, 2.0, fill_in_s=1.0), Ageing(8.0, 20.0, fill_in_s=5.0)
@@ -44,6 +46,7 @@ class Interleavings(RuleBasedStateMachine):
         self.world = World(
             PoolSpec("agents", CAPACITY),
             spec("operations", 1),
+            fleet("api", 3),
             limits=Limits(
                 waiters_max=6,
                 waiters_per_connection_max=3,
@@ -79,7 +82,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(
         who=WHO,
-        pool=st.sampled_from(["agents"] * 6 + ["operations"] * 3 + ["nonesuch"]),
+        pool=st.sampled_from(["agents"] * 6 + ["operations"] * 3 + ["api"] * 2 + ["nonesuch"]),
         weight=st.sampled_from([1] * 6 + [2, 2, 3, 4]),
         rank=st.sampled_from(Class),
         group=st.sampled_from(["", "", "a", "b"]),
@@ -273,7 +276,7 @@ class Interleavings(RuleBasedStateMachine):
         group=st.sampled_from(["", "", "g"]),
         from_in_s=st.sampled_from([0.0, 0.0, 1.0]),
         for_s=st.sampled_from([2.0, 8.0]),
-        pool=st.sampled_from(["agents", "agents", "agents", "operations", "nonesuch"]),
+        pool=st.sampled_from(["agents"] * 6 + ["operations", "operations", "nonesuch", "api"]),
         is_whole=st.booleans(),
     )
     def reserve(
@@ -289,6 +292,10 @@ class Interleavings(RuleBasedStateMachine):
         caller = self.world.caller(0)
         wish = by_hand.Reserve(caller, pool, units, for_s, rank, group, from_in_s, is_whole)
         self.feed(wish)
+
+    @rule(units=st.integers(0, 4), for_s=st.sampled_from([inf, inf, 2.0, 0.0]))
+    def permit(self, units: int, for_s: float) -> None:
+        self.feed(Permitted("api", units, self.world.now + for_s, "others have all"))
 
     @rule(which=WHICH)
     def unreserve(self, which: int) -> None:
@@ -385,6 +392,7 @@ class Interleavings(RuleBasedStateMachine):
         self.feed(by_hand.Unpause(world.caller(0)))
         world.set_level(world.now, 0)
         for _ in range(100):
+            self.permit(3, inf)
             if not world.core.ledger.held + world.core.ledger.waiting:
                 return
             if lease := self.lease(0):

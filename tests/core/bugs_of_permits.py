@@ -1,0 +1,48 @@
+"""Bugs in what the fleet permits; see `tests.core.bugs`."""
+
+from tests.core.planting import bug
+
+WHAT_THE_FLEET_PERMITS = (
+    bug(
+        "a grant uses up no permit",
+        "pool.py",
+        "        self.permits -= waiter.claim.weight if self.spec.is_fleet else 0\n",
+        "",
+    ),
+    bug(
+        "a grant that can't be written has used its permit",
+        "pool.py",
+        "        self.permits += waiter.claim.weight if self.spec.is_fleet else 0\n",
+        "",
+    ),
+    bug(
+        "what is given back is lent again without asking the fleet",
+        "pool.py",
+        "        return min(free, self.permits) if self.spec.is_fleet else free\n",
+        "        return free\n",
+    ),
+    bug(
+        "a fleet pool lends more here than it has in all",
+        "pool.py",
+        "        return min(free, self.permits) if self.spec.is_fleet else free\n",
+        "        return self.permits if self.spec.is_fleet else free\n",
+    ),
+    bug(
+        "permits last for ever",
+        "permits.py",
+        "        if pool.permits and pool.permitted_until <= now:\n",
+        "        if pool.permits and pool.permitted_until < -now:\n",
+    ),
+    bug(
+        "now or not is answered before the fleet is",
+        "permits.py",
+        "    return max(wait_s, ASK_S)\n",
+        "    return wait_s\n",
+    ),
+    bug(
+        "permits add up",
+        "permits.py",
+        "            event.units,\n",
+        "            pool.permits + event.units,\n",
+    ),
+)
