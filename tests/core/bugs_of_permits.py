@@ -45,4 +45,40 @@ WHAT_THE_FLEET_PERMITS = (
         "            event.units,\n",
         "            pool.permits + event.units,\n",
     ),
+    bug(
+        "a permit that may be gone is lent again",
+        "fleet.py",
+        "for permit in self.ours - self.returned - self.lease_of.keys()\n",
+        "for permit in self.ours - self.lease_of.keys()\n",
+    ),
+    bug(
+        "who was cut off for longer than its lease lends on",
+        "fleet.py",
+        '        if self.standing in ("refuse", "lost"):\n',
+        '        if self.standing == "refuse":\n',
+    ),
+    bug(
+        "of those that hold too little nobody gives way",
+        "fleet.py",
+        "now - self._unused_since[one] >= UNUSED_S]",
+        "now - self._unused_since[one] < 0]",
+    ),
+    bug(
+        "who stands one place later holds as well",
+        "fleet.py",
+        "        return self.line.place(permit) < self.capacity\n",
+        "        return self.line.place(permit) <= self.capacity\n",
+    ),
+    bug(
+        "a permit is for one lease after the other",
+        "fleet.py",
+        "self.holds(permit) and not (is_joined and permit in self.spent)",
+        "self.holds(permit)",
+    ),
+    bug(
+        "those who came first give back",
+        "fleet.py",
+        "key=self.line.place)[lacking:]",
+        "key=self.line.place)[:-lacking]",
+    ),
 )
