@@ -192,6 +192,18 @@ class TasksRequest(Request):
     since_s: SecondsAboveZero | None = None
 
 
+class FleetRequest(Request):
+    """`node` and `set`: an order to that node."""
+
+    op = "fleet"
+    node: Label = ""
+    set: Literal["open", "cordon", "drain"] | None = None
+
+    @property
+    def is_change(self) -> bool:
+        return self.set is not None
+
+
 class ReloadRequest(Request):
     op = "reload"
 
