@@ -185,6 +185,8 @@ def test_the_daemon_imports_nothing_that_it_does_not_need() -> None:
             client.ask("status")
         ours = imported(started.stderr + stage.log.read_text())
     assert "admission.service.daemon" in ours
+    of_a_fleet = [one for one in ours if one.startswith(("admission.service.fleet", "httpx2"))]
+    assert of_a_fleet == [], "it is alone"
     assert sorted((ours - bare()) & {*DAEMON_NEEDS_NOT.split()}) == []
     extra = {one for one in ours - imports_of("-c", BUILT_ON) if not one.startswith("admission")}
     assert len(extra) <= DAEMON_MODULES_MAX, sorted(extra)

@@ -26,6 +26,7 @@ from admission.core import (
     holding,
     operating,
     permits,
+    permitting,
     queueing,
     restart,
     shedding,
@@ -171,7 +172,7 @@ class Admission:
                 leases = agents.leases if agents else {}
                 self.ledger.effects += self.learner.take(event, leases)
             case permits.Permitted():
-                permits.adopt(self.pools, event)
+                permitting.adopt(self.ledger, event)
             case ev.Woke():
                 self.governor.wake(now)
             case ev.SetLevel():
@@ -204,7 +205,8 @@ class Admission:
                 self.ledger.age(now, one)
         if self.ledger.next_by_hand_at <= now:
             operating.expire(self.ledger, now)
-        permits.expire(self.pools, now)
+        if self.ledger.permits_end_at <= now:
+            permitting.expire(self.ledger, now)
         until = self.governor.by_hand_until
         if until is not None and until <= now:
             self.governor.set_auto()

@@ -45,6 +45,8 @@ class Ledger:
         self.last_reservation = 0
         # When a reservation begins or ends next, or a pause ends; `core.operating` keeps it.
         self.next_by_hand_at = inf
+        # When the first permit of the fleet's ends that is there; `core.permits` keeps it.
+        self.permits_end_at = inf
         # Invariant, checked at every step: granted - ended is the number of leases.
         self.granted = 0
         self.ended = 0

@@ -70,7 +70,9 @@ class Pool:
     @property
     def free(self) -> int:
         """How many units could be out besides those that are."""
-        free = self.capacity - self.in_use
+        # As `capacity`, which is not asked, as this is asked all the time.
+        most = self.spec.capacity[self.level.level] if self.limit is None else self.limit
+        free = most - self.in_use
         return min(free, self.permits) if self.spec.is_fleet else free
 
     @property

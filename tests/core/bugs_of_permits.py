@@ -29,21 +29,21 @@ WHAT_THE_FLEET_PERMITS = (
     ),
     bug(
         "permits last for ever",
-        "permits.py",
-        "        if pool.permits and pool.permitted_until <= now:\n",
-        "        if pool.permits and pool.permitted_until < -now:\n",
+        "permitting.py",
+        "        if pool.permitted_until <= now:\n",
+        "        if pool.permitted_until < -now:\n",
     ),
     bug(
         "now or not is answered before the fleet is",
-        "permits.py",
+        "permitting.py",
         "    return max(wait_s, ASK_S)\n",
         "    return wait_s\n",
     ),
     bug(
         "permits add up",
-        "permits.py",
-        "            event.units,\n",
-        "            pool.permits + event.units,\n",
+        "permitting.py",
+        "        pool.permits = event.units\n",
+        "        pool.permits += event.units\n",
     ),
     bug(
         "a permit that may be gone is lent again",

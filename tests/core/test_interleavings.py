@@ -21,12 +21,13 @@ from admission.core.order import Ageing
 from admission.core.permits import Permitted
 from admission.core.sample import Sample
 from tests.core.worlds import LAST_LEASE, NEVER, World, spec
-from tests.core.worlds_of_permits import fleet
 
 SMALLER, CAPACITY, LARGER = (2, 2, 1, 1), (3, 2, 2, 1), (5, 1, 1, 1)
 QUICK, SLOW = Ageing(3.0, 2.0, fill_in_s=1.0), Ageing(8.0, 20.0, fill_in_s=5.0)
+BUDGET = Budget(ceiling_pct=92.0, mean_bytes=7, peak_bytes=12, share_pct=100.0, ramp_s=3.0)
 WHO = st.integers(0, 3)
 WHICH = st.integers(0, 9)
+OfLease = ev.Release | ev.Renew | ev.Yield | ev.Regain
 WAIT_S = st.sampled_from([None, None, None, 0, 0.5, 4.0])
 
 
@@ -46,17 +47,10 @@ class Interleavings(RuleBasedStateMachine):
         self.world = World(
             PoolSpec("agents", CAPACITY),
             spec("operations", 1),
-            fleet("api", 3),
-            limits=Limits(
-                waiters_max=6,
-                waiters_per_connection_max=3,
-                grace_s=10.0,
-                alarm_s=(1.0, 4.0, 9.0),
-            ),
+            PoolSpec("api", (3,) * 4, is_fleet=True),
+            limits=Limits(6, 3, grace_s=10.0, alarm_s=(1.0, 4.0, 9.0)),
             patience=Patience(dwell_s=4.0, cpu_smoothing_s=1.0, gap_s=12.0),
-            budget=Budget(
-                ceiling_pct=92.0, mean_bytes=7, peak_bytes=12, share_pct=100.0, ramp_s=3.0
-            ),
+            budget=BUDGET,
             ageing=QUICK,
         )
         # Two of them have one PID: what is known of the first may be late.
@@ -202,9 +196,7 @@ class Interleavings(RuleBasedStateMachine):
             self.feed(ev.Resume(self.caller(who), lease.id, secret))
 
     @rule(who=WHO, verb=st.sampled_from([ev.Release, ev.Renew, ev.Yield, ev.Regain]))
-    def speak_of_no_lease(
-        self, who: int, verb: type[ev.Release | ev.Renew | ev.Yield | ev.Regain]
-    ) -> None:
+    def speak_of_no_lease(self, who: int, verb: type[OfLease]) -> None:
         self.feed(verb(self.caller(who), 0))
 
     @rule(who=WHO)

@@ -39,6 +39,8 @@ WISHES_MAX = 16
 NOBODY = Caller(0, 0)
 
 log = logging.getLogger(__name__)
+# It tells of every call.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 class Fleet:
@@ -173,7 +175,7 @@ class Fleet:
         async with Etcd(account, self._answer_s) as etcd:
             found = await etcd.range(self.view.keys.prefix)
             mine = [one for one in found.entries if one.key == self.view.keys.node(config.node)]
-            await self._register(etcd, mine[0] if mine else None)
+            said = await self._register(etcd, mine[0] if mine else None)
             found = await etcd.range(self.view.keys.prefix)
             self._begin(self.view.begin_anew(found))
             self._etcd = etcd
@@ -181,7 +183,7 @@ class Fleet:
                 nursery.start_soon(self.membership.keep, etcd)
                 nursery.start_soon(self._keep_watching, etcd, found.revision)
                 nursery.start_soon(self._keep_asking, etcd)
-                nursery.start_soon(self._keep_offering, etcd)
+                nursery.start_soon(self._keep_offering, etcd, said)
 
     def _begin(self, lost: list[int]) -> None:
         log.info("joined the fleet as %s", self.config.node)
@@ -192,8 +194,10 @@ class Fleet:
         self._settle()
         self._changed.set()
 
-    async def _register(self, etcd: Etcd, entry: Entry | None) -> None:
-        """This node's key under this node's lease, or under one of its own of before."""
+    async def _register(self, etcd: Etcd, entry: Entry | None) -> Offer | None:
+        """This node's key under this node's lease, or under one of its own of before. Gives what it
+        says, where that was written anew.
+        """
         name = self.config.node
         is_ours = entry is not None and f'"{self._own.instance}"'.encode() in entry.value
         if entry is not None and not is_ours:
@@ -203,9 +207,12 @@ class Fleet:
             )
         await self.membership.begin(etcd, entry.lease if entry else self.membership.lease)
         if entry is None or entry.lease != self.membership.lease:
-            key, value = self.view.keys.node(name), msgspec.json.encode(self._offer())
+            offer = self._offer()
+            key, value = self.view.keys.node(name), _written(offer)
             if not await etcd.put_if(key, value, self.membership.lease, entry):
                 raise Away(f'what stands in etcd of "{name}" has just changed')
+            return offer
+        return None
 
     # --- in a session ---------------------------------------------------------------------------
 
@@ -261,15 +268,13 @@ class Fleet:
         number = f"{self._run}-{self._made:08d}"
         return self.view.keys.permit(pool, self.config.node, number)
 
-    async def _keep_offering(self, etcd: Etcd) -> None:
+    async def _keep_offering(self, etcd: Etcd, said: Offer | None) -> None:
         """Writes this node's offer when it changes; and looks whether what was put is heard of."""
-        key, said = self.view.keys.node(self.config.node), None
+        key = self.view.keys.node(self.config.node)
         while True:
             offer = self._offer()
             if offer != said:
-                written = msgspec.structs.replace(offer, at_s=round(time.time(), 3))
-                value = msgspec.json.encode(written)
-                await etcd.put_all([(key, value)], self.membership.lease)
+                await etcd.put_all([(key, _written(offer))], self.membership.lease)
                 said = offer
             await trio.sleep(OFFER_EVERY_S)
             self._check_is_heard()
@@ -335,6 +340,10 @@ class Fleet:
         else:
             await self._etcd.put_all([(key, order.encode())], 0)
         return {"node": node, "state": STATES.get(order, "open")}
+
+
+def _written(offer: Offer) -> bytes:
+    return msgspec.json.encode(msgspec.structs.replace(offer, at_s=round(time.time(), 3)))
 
 
 def _first(problems: BaseExceptionGroup[BaseException]) -> BaseException:
