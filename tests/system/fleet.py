@@ -1,11 +1,14 @@
 """Three daemons of one fleet, and an etcd of the test's own, which can be killed and cut off."""
 
+import json
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import Self
 
 import pytest
 
-from admission.protocol import Frame
+from admission.protocol import Frame, Frames, encode
 from admission_client.granted import rows
 from tests.system.stage import CALM, Stage
 
@@ -108,13 +111,16 @@ class Server:
             time.sleep(0.02)
 
     def _answers(self) -> bool:
-        asked = b"POST /v3/kv/range HTTP/1.0\r\nContent-Length: 15\r\n\r\n" + b'{"key": "AA=="}'
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as line:
-                line.sendall(asked)
-                return b" 200 " in line.recv(64)
+            return self.revision() > 0
         except OSError:
             return False
+
+    def revision(self) -> int:
+        """How many changes there were."""
+        asked = urllib.request.Request(f"{self.url}/v3/kv/range", b'{"key": "AA=="}')
+        with urllib.request.urlopen(asked, timeout=5) as answer:
+            return int(json.load(answer)["header"]["revision"])
 
     def kill(self) -> None:
         if self._process is not None:
@@ -186,6 +192,10 @@ class Node(Stage):
         """Waits until these are the nodes that it knows of."""
         return self.fleet_until(lambda said: nodes(said) == sorted(names))
 
+    def python(self, program: str, *words: str) -> "subprocess.Popen[bytes]":
+        """Another process, with this node's environment."""
+        return self.start(sys.executable, "-P", "-c", program, *words)
+
     def work(self, record: Path, work_s: float, *options: str) -> "subprocess.Popen[bytes]":
         """A process that holds a unit of the fleet pool for a while, and says when."""
         words = ("--", "sh", "-c", HOLDER, str(record), str(work_s))
@@ -230,14 +240,12 @@ class Fleet:
         self._stack.close()
 
     def kill_holder(self) -> int:
-        """Kills one that has started and not ended, and writes down that it has ended."""
-        pid = min(running(self.record))
+        """Kills one that has started and not ended, and writes down before that it has ended."""
+        pid = max(running(self.record))
         with self.record.open("a") as file:
             file.write(f"end {pid}\n")
+        os.kill(pid, signal.SIGKILL)
         return pid
-
-    def most_at_once(self) -> int:
-        return max(at_once(self.record), default=0)
 
 
 def at_once(record: Path) -> Iterator[int]:
@@ -254,3 +262,37 @@ def running(record: Path) -> set[int]:
         word, pid = line.split()[:2]
         (found.add if word == "start" else found.discard)(int(pid))
     return found
+
+
+class Talk:
+    """A connection on which several requests can wait for their answers."""
+
+    def __init__(self, node: Node) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(node.socket))
+        self._frames = Frames()
+        self._heard: list[Frame] = []
+        self._last = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, op: str, **fields: object) -> int:
+        self._last += 1
+        self._socket.sendall(encode({"id": self._last, "op": op, **fields}))
+        return self._last
+
+    def hear(self, number: int, event: str | None = None) -> Frame:
+        """The answer to this request; or the event that came for it."""
+        while True:
+            for frame in self._heard:
+                if frame["id"] == number and frame.get("event") == event:
+                    self._heard.remove(frame)
+                    return frame
+            self._heard += self._frames.feed(self._socket.recv(65_536))
+
+    def ask(self, op: str, **fields: object) -> Frame:
+        return self.hear(self.send(op, **fields))

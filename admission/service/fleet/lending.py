@@ -93,6 +93,7 @@ class Lending:
 
     def adopt(self) -> None:
         """Finds the permits of leases that an earlier daemon granted, oldest to oldest."""
+        self._set_capacities()  # by them it is told which permits hold
         for pool, share in self.pools():
             known = {*share.lease_of.values(), *self.lost}
             for lease in sorted(pool.leases.values(), key=lambda one: one.id):
@@ -140,12 +141,16 @@ class Lending:
             surely_for_s: for how long what is ours surely is.
         """
         until_at = self._clock() + surely_for_s
+        self._set_capacities()
         for pool, share in self.pools():
-            self._view.set_capacity(pool.spec.name, pool.spec.capacity[0])
             units, why = len(share.free()), self._why(pool, share)
             is_stale = units > 0 and pool.permitted_until != until_at
             if is_stale or (pool.permits, pool.why_no_more) != (units, why):
                 self._feed(Permitted(pool.spec.name, units, until_at if units else -inf, why))
+
+    def _set_capacities(self) -> None:
+        for pool, _ in self.pools():
+            self._view.set_capacity(pool.spec.name, pool.spec.capacity[0])
 
     def _why(self, pool: Pool, share: Share) -> str:
         if not pool.waiters:
@@ -155,7 +160,7 @@ class Lending:
         holding, _ = share.counts()
         ahead = share.ahead()
         told = f"{holding} of {share.capacity} units of {pool.spec.name} are out in the fleet"
-        return f"{told}, {ahead} ahead" if ahead else told
+        return f"{told}, and {ahead} on other nodes go first" if ahead else told
 
     def plans(self) -> Iterator[tuple[str, Share, Plan]]:
         """What to ask for and to give back."""
