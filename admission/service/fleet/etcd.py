@@ -177,9 +177,7 @@ class Etcd:
                 if not stream.is_success:
                     await stream.aread()
                     _checked(endpoint, stream)
-                async for line in stream.aiter_lines():
-                    if line:
-                        take(_news(endpoint, _read(line)))
+                await _read_lines(stream, lambda line: take(_news(endpoint, _read(line))))
         except httpx2.HTTPError as problem:
             raise Away(f"the watch on {endpoint} has ended: {_said(problem)}") from None
         raise Away(f"the watch on {endpoint} has ended")
@@ -286,7 +284,25 @@ def _news(endpoint: str, said: Json) -> News:
     return News(events, int(_need(_need(result, "header"), "revision")))
 
 
-def _read(line: str) -> Json:
+async def _read_lines(stream: httpx2.Response, take: Callable[[bytes], None]) -> None:
+    """Each line as it comes. A problem with one ends the reading from within, by cancelling it, as
+    the stream leaves its generators open where one just goes.
+    """
+    rest, problem = b"", None
+    with trio.CancelScope() as scope:
+        async for piece in stream.aiter_raw():
+            *lines, rest = (rest + piece).split(b"\n")
+            try:
+                for line in lines:
+                    take(line)
+            except Away as found:
+                problem = found
+                scope.cancel()
+    if problem is not None:
+        raise problem
+
+
+def _read(line: bytes) -> Json:
     try:
         return dict(json.loads(line))
     except (ValueError, TypeError):

@@ -33,7 +33,7 @@ OFFER_EVERY_S = 1.0
 # What was put and is not heard of for so long has not been heard of at all.
 UNHEARD_S = 3.0
 ANSWER_S = 2.0
-PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+PAUSES_S = (0.1, 0.2, 0.5, 1.0)
 WISHES_MAX = 16
 # Whoever asks for what was ordered: no connection.
 NOBODY = Caller(0, 0)
