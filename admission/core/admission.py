@@ -199,7 +199,7 @@ class Admission:
                 gone = one.detached_until <= now
                 reason = Reason.CONNECTION_CLOSED if gone else Reason.TTL_PASSED
                 self.ledger.end(now, one, reason)
-            elif one.due_at <= now:
+            elif one.due_at <= now and not self.ledger.ages_first(one):
                 queueing.time_out(self.ledger, now, one)
             else:
                 self.ledger.age(now, one)

@@ -129,6 +129,10 @@ class Ledger:
             if found is not None and self._due_at(found) == due_at:
                 yield found
 
+    def ages_first(self, waiter: Waiter) -> bool:
+        """Whether it is to be aged before it is due: what is due in between has its turn."""
+        return self.pools[waiter.claim.pool].order.ages_at(waiter) < waiter.due_at
+
     # --- holders --------------------------------------------------------------------------------
 
     def watch(self, *holders: Holder) -> None:
