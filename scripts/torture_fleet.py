@@ -1,6 +1,6 @@
 """A fleet under torture: sixty processes, three nodes, a pool of seven, and whatever can be killed.
 
-    python -m scripts.torture_fleet [--seconds 30] [--processes 60] [--capacity 7] [--seed N]
+    python -m scripts.torture_fleet [--seconds 30] [--processes 60] [--capacity 7] [--members 3]
 
 All the while daemons, holders and etcd are killed and started again, a daemon is stopped and a node
 cut off, each for longer than its lease. Each holder writes one line as it starts and one as it
@@ -21,7 +21,7 @@ from collections import Counter
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from tests.system.fleet import POOL, Fleet, Node, Relay, Server
+from tests.system.fleet import POOL, Cluster, Fleet, Node, Relay, Server
 
 TTL_S = 3.0
 # A lease was renewed a third of it ago at most, so nobody has what is under it before that.
@@ -63,12 +63,15 @@ class Torturer:
 
     Args:
         fleet: to which.
-        relays: through which each node reaches etcd.
+        etcd: of one member, or of three.
+        ways: by which each node reaches etcd's members.
         luck: what decides.
     """
 
-    def __init__(self, fleet: Fleet, relays: list[Relay], luck: random.Random) -> None:
-        self.fleet, self.relays, self.luck = fleet, relays, luck
+    def __init__(
+        self, fleet: Fleet, etcd: Server | Cluster, ways: list[list[Relay]], luck: random.Random
+    ) -> None:
+        self.fleet, self.etcd, self.ways, self.luck = fleet, etcd, ways, luck
         self.done: Counter[str] = Counter()
         self._holders: list[tuple[Node, subprocess.Popen[bytes]]] = []
 
@@ -126,15 +129,21 @@ class Torturer:
         os.kill(node.daemon_pid, signal.SIGCONT)
 
     def cut_off(self) -> None:
-        relay = self.luck.choice(self.relays)
-        relay.cut()
+        way = self.luck.choice(self.ways)
+        for relay in way:
+            relay.cut()
         time.sleep(self.luck.choice([0.3, LONG_S, LONG_S]))
-        relay.mend()
+        for relay in way:
+            relay.mend()
 
     def restart_etcd(self) -> None:
-        self.fleet.server.kill()
+        """All of it; of three members, one or two."""
+        if isinstance(self.etcd, Cluster):
+            self.etcd.lose(self.luck.choice([1, 2]))
+        else:
+            self.etcd.kill()
         time.sleep(self.luck.choice([0.0, 0.5, LONG_S]))
-        self.fleet.server.start()
+        self.etcd.start()
 
     def _note(self, word: str, node: str, pid: int = 0) -> None:
         with self.fleet.record.open("a") as record:
@@ -207,17 +216,20 @@ def main() -> int:
     print(f"seed {options.seed}")
     with (
         tempfile.TemporaryDirectory(prefix="adm-", dir="/tmp") as folder,
-        Server(Path(folder)) as server,
+        (Cluster if options.members == 3 else Server)(Path(folder)) as etcd,
         ExitStack() as stack,
     ):
-        relays = [stack.enter_context(Relay(server)) for _ in range(3)]
-        urls = [[relay.url] for relay in relays]
-        with Fleet(Path(folder), server, urls, TTL_S, options.capacity) as fleet:
-            return run(fleet, relays, luck, options)
+        members = etcd.members if isinstance(etcd, Cluster) else [etcd]
+        # Each node has a way of its own to each member, and all of them are cut at once.
+        ways = [[stack.enter_context(Relay(one)) for one in members] for _ in range(3)]
+        urls = [[relay.url for relay in way] for way in ways]
+        with Fleet(Path(folder), urls, TTL_S, options.capacity) as fleet:
+            torturer = Torturer(fleet, etcd, ways, luck)
+            return run(torturer, options)
 
 
-def run(fleet: Fleet, relays: list[Relay], luck: random.Random, options: argparse.Namespace) -> int:
-    torturer = Torturer(fleet, relays, luck)
+def run(torturer: Torturer, options: argparse.Namespace) -> int:
+    fleet = torturer.fleet
     torturer.start_holders(options.processes)
     began = time.monotonic()
     torturer.torture(options.seconds)
@@ -252,6 +264,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--processes", type=int, default=60)
     parser.add_argument("--capacity", type=int, default=7)
+    parser.add_argument("--members", type=int, choices=(1, 3), default=1)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 16))
     return parser.parse_args()
 

@@ -192,7 +192,7 @@ def test_a_yielded_lease_ends_like_any_other() -> None:
 
 
 def test_a_look_that_is_late_ends_what_was_due_in_its_order() -> None:
-    """A waiter that had also to be aged meanwhile does not go before the lease that it waits for."""
+    """A waiter that had to be aged meanwhile does not go before the lease that it waits for."""
     ageing = Ageing(3.0, 2.0, fill_in_s=1.0)
     world = World(agents(1), ageing=ageing, limits=Limits(grace_s=10.0, alarm_s=NO_ALARMS))
     asked = world.acquire(0.0, Claim(ANN, request=b"a" * 16))

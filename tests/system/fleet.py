@@ -70,20 +70,34 @@ def free_port() -> int:
 
 
 class Server:
-    """An etcd with one member, whose data outlives it."""
+    """A member of an etcd, the only one unless `join` names others; its data outlives it."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, name: str = "one") -> None:
         found = shutil.which("etcd")
         if found is None:
             pytest.skip("etcd is not on this machine (Debian: apt install etcd-server)")
         self._command, self._options = found, options
-        self.folder = folder / "etcd"
+        self.name, self.folder = name, folder / f"etcd-{name}"
         self.port, self._peer_port = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._members = self.peer
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def peer(self) -> str:
+        """As the others of a cluster are told of it."""
+        return f"{self.name}=http://127.0.0.1:{self._peer_port}"
+
+    def join(self, *members: "Server") -> None:
+        """To be called before it is started for the first time."""
+        self._members = ",".join(member.peer for member in members)
+
+    @property
+    def is_up(self) -> bool:
+        return self._process is not None
 
     def __enter__(self) -> Self:
         self.start()
@@ -94,19 +108,27 @@ class Server:
 
     def start(self) -> None:
         """Starts it, and returns when it answers."""
+        self.launch()
+        self.await_answer()
+
+    def launch(self) -> None:
         peer = f"http://127.0.0.1:{self._peer_port}"
         line = [
             *(self._command, "--data-dir", str(self.folder), "--log-level", "error"),
+            *("--name", self.name),
             *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
-            *("--initial-cluster", f"default={peer}"),
+            *("--initial-cluster", self._members),
             *("--heartbeat-interval", "50", "--election-timeout", "250"),
             *self._options,
         ]
         self._process = subprocess.Popen(
             line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
+
+    def await_answer(self) -> None:
         while not self._answers():
+            assert self._process is not None
             assert self._process.poll() is None, "etcd ended"
             time.sleep(0.02)
 
@@ -127,6 +149,40 @@ class Server:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+class Cluster:
+    """Three members, of which two can do all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.members = [Server(folder, name=name) for name in ("one", "two", "three")]
+        for member in self.members:
+            member.join(*self.members)
+
+    @property
+    def urls(self) -> list[str]:
+        return [member.url for member in self.members]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for member in self.members:
+            member.kill()
+
+    def lose(self, count: int) -> None:
+        """Kills so many of those that are up."""
+        for member in [one for one in self.members if one.is_up][:count]:
+            member.kill()
+
+    def start(self) -> None:
+        """Starts those that are not up, and returns when all answer."""
+        missing = [member for member in self.members if not member.is_up]
+        for member in missing:
+            member.launch()
+        for member in missing:
+            member.await_answer()
 
 
 class Relay:
@@ -212,13 +268,11 @@ class Fleet:
     def __init__(
         self,
         folder: Path,
-        server: Server,
         urls: Sequence[Sequence[str]],
         ttl_s: float = 2,
         capacity: int = 3,
         more: str = "",
     ) -> None:
-        self.server = server
         self.record = folder / "record"
         self.record.touch()
         self.nodes = [
