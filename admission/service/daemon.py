@@ -309,6 +309,8 @@ class Daemon:
         make_room(config.connections_max)
         self.core.limits = self.watchers.limits = config.core_limits
         self.feed(ev.Configured(config.throttle, config.pools, config.ageing))
+        if self.fleet is not None:
+            self.fleet.note_configured()
         self._sampling.hurry()
 
     # --- lines and holders ----------------------------------------------------------------------

@@ -96,6 +96,11 @@ class Server:
         self._members = ",".join(member.peer for member in members)
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def is_up(self) -> bool:
         return self._process is not None
 

@@ -81,8 +81,8 @@ class Account:
 class Etcd:
     """See the module. Used in a `with`."""
 
-    def __init__(self, account: Account, answer_s: float = 2.0) -> None:
-        self._account = account
+    def __init__(self, account: Account, answer_s: float = 2.0, connections_max: int = 16) -> None:
+        self._account, self._connections_max = account, connections_max
         self._answer_s = answer_s
         self._endpoints = list(account.endpoints)
         self._client: httpx2.AsyncClient | None = None
@@ -96,7 +96,7 @@ class Etcd:
         self._client = httpx2.AsyncClient(
             verify=_trust(self._account.ca_file) if is_tls else False,
             timeout=httpx2.Timeout(self._answer_s, connect=CONNECT_S),
-            limits=httpx2.Limits(max_connections=16, keepalive_expiry=None),
+            limits=httpx2.Limits(max_connections=self._connections_max, keepalive_expiry=None),
             trust_env=False,
         )
         return self

@@ -28,8 +28,10 @@ from admission.service.fleet.membership import Membership, boot_clock
 from admission.service.fleet.telling import fleet_map, unknown_node
 from admission.service.fleet.view import View
 
-# An offer that changes is written no more often.
+# An offer that changes is written no more often; and by all nodes together about so often, as each
+# of them hears of it.
 OFFER_EVERY_S = 1.0
+OFFERS_PER_S = 20
 # What was put and is not heard of for so long has not been heard of at all.
 UNHEARD_S = 3.0
 ANSWER_S = 2.0
@@ -98,6 +100,12 @@ class Fleet:
             self.view.set_standing("lost")
             self._settle()
             self.lending.lose_all(self.lending.problem or "this daemon was stopped for too long")
+
+    def note_configured(self) -> None:
+        """Other settings hold here: a pool may be larger or smaller."""
+        self._settle()
+        self._changed.set()
+        self._offer_changed.set()
 
     @property
     def problem(self) -> str | None:
@@ -276,7 +284,7 @@ class Fleet:
             if offer != said:
                 await etcd.put_all([(key, _written(offer))], self.membership.lease)
                 said = offer
-            await trio.sleep(OFFER_EVERY_S)
+            await trio.sleep(offer_every_s(len(self.view.nodes)))
             self._check_is_heard()
             if not any(share.asked for _, share in self.lending.pools()):
                 await self._offer_changed.wait()
@@ -340,6 +348,11 @@ class Fleet:
         else:
             await self._etcd.put_all([(key, order.encode())], 0)
         return {"node": node, "state": STATES.get(order, "open")}
+
+
+def offer_every_s(nodes: int) -> float:
+    """How often a node of so many writes its offer, if it changes all the time."""
+    return max(OFFER_EVERY_S, nodes / OFFERS_PER_S)
 
 
 def _written(offer: Offer) -> bytes:

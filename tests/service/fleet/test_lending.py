@@ -1,6 +1,7 @@
 """From permits to leases and back, in a daemon that is a node of a fleet; without an etcd."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,11 @@ from trio.testing import MockClock
 from admission.core.levels import PoolSpec
 from admission.service.config import Config, FleetConfig
 from admission.service.fleet.etcd import Entry, Found, News
-from admission.service.fleet.fleet import Fleet
+from admission.service.fleet.fleet import Fleet, offer_every_s
 from admission.service.fleet.membership import boot_clock
 from tests.service.conftest import Start
 from tests.service.stage import Recorder, Stage, map_of, number_of, rows_of
 
-pytestmark = pytest.mark.trio
 CONFIG = Config(
     pools=(*Config().pools, PoolSpec("api", (3,) * 4, is_fleet=True)),
     fleet=FleetConfig(("http://127.0.0.1:1",), "here"),
@@ -69,6 +69,7 @@ def scenes(start: Start, tmp_path: Path) -> Scenes:
     return begin
 
 
+@pytest.mark.trio
 async def test_a_lease_has_its_permits_revision_as_its_token(
     scenes: Scenes, autojump_clock: MockClock
 ) -> None:
@@ -86,6 +87,7 @@ async def test_a_lease_has_its_permits_revision_as_its_token(
     assert scene.asked() == ((1,), (permit.key,)), "another one is asked for, as it is its turn"
 
 
+@pytest.mark.trio
 async def test_what_is_yielded_goes_back_and_is_regained_by_another(
     scenes: Scenes, autojump_clock: MockClock
 ) -> None:
@@ -102,6 +104,7 @@ async def test_what_is_yielded_goes_back_and_is_regained_by_another(
     assert line.answer(regained)["fence"] == 2
 
 
+@pytest.mark.trio
 async def test_a_permit_that_is_gone_is_told_to_its_holder(
     scenes: Scenes, autojump_clock: MockClock
 ) -> None:
@@ -123,6 +126,7 @@ async def test_a_permit_that_is_gone_is_told_to_its_holder(
     assert scene.fleet.lending.lost == {}
 
 
+@pytest.mark.trio
 async def test_after_too_long_nothing_is_lent_before_anybody_is_answered(
     scenes: Scenes, autojump_clock: MockClock
 ) -> None:
@@ -142,6 +146,7 @@ async def test_after_too_long_nothing_is_lent_before_anybody_is_answered(
     assert len(line.events("revoked")) == 1, "what was lost is not found again"
 
 
+@pytest.mark.trio
 async def test_permits_are_found_again_after_a_restart(
     scenes: Scenes, autojump_clock: MockClock
 ) -> None:
@@ -162,6 +167,7 @@ async def test_permits_are_found_again_after_a_restart(
     assert [len(line.events("revoked")) for line in lines] == [0, 0, 1]
 
 
+@pytest.mark.trio
 async def test_who_is_drained_grants_nothing_until_it_is_not(
     scenes: Scenes, autojump_clock: MockClock
 ) -> None:
@@ -179,6 +185,24 @@ async def test_who_is_drained_grants_nothing_until_it_is_not(
     assert map_of(scene.stage.ask(line, "status"), "paused") != {}, "by hand, and not by order"
 
 
+@pytest.mark.trio
+async def test_a_pool_that_is_made_smaller_is_so_at_once_and_the_others_are_told(
+    scenes: Scenes, autojump_clock: MockClock
+) -> None:
+    scene = await scenes()
+    scene.stage.config = replace(CONFIG, pools=(PoolSpec("api", (1,) * 4, is_fleet=True),))
+    line = scene.stage.connect()
+    scene.stage.ask(line, "reload")
+    assert scene.fleet.view.share("api").capacity == 1
+    assert scene.fleet._offer().pools == {"api": 1}
+    assert scene.fleet._offer_changed.is_set()
+
+
+def test_offers_are_fewer_the_more_hear_of_them() -> None:
+    assert [offer_every_s(nodes) for nodes in (1, 20, 1000)] == [1.0, 1.0, 50.0]
+
+
+@pytest.mark.trio
 async def test_orders_are_refused_while_etcd_is_away(
     scenes: Scenes, autojump_clock: MockClock
 ) -> None:
@@ -195,6 +219,7 @@ async def test_orders_are_refused_while_etcd_is_away(
     assert map_of(line.answer(asked[0]), "error")["code"] == "fleet_away"
 
 
+@pytest.mark.trio
 async def test_who_is_alone_is_told_that_there_is_no_fleet(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     line = stage.connect()
