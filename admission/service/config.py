@@ -46,7 +46,8 @@ class FleetConfig:
     """What this machine goes by among several. Without endpoints it is alone.
 
     `reach`: how others reach this one, in their words. `when_away`: what becomes of new grants in
-    fleet pools while etcd does not answer.
+    fleet pools while etcd does not answer. `when_lost`: what becomes of holders of what may be
+    another machine's by now: they are told, or also asked to end.
     """
 
     endpoints: tuple[str, ...] = ()
@@ -59,6 +60,7 @@ class FleetConfig:
     labels: tuple[str, ...] = ()
     cost: float = 0.0
     when_away: Literal["refuse", "share"] = "refuse"
+    when_lost: Literal["tell", "end"] = "tell"
     reach: dict[str, str | list[str]] = field(default_factory=dict)
 
 
@@ -281,6 +283,7 @@ def _fleet(table: FleetTable, path: str) -> FleetConfig:
         tuple(table.labels),
         table.cost,
         table.when_away,
+        table.when_lost,
         table.reach,
     )
 

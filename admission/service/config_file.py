@@ -162,6 +162,7 @@ class FleetTable(Struct, forbid_unknown_fields=True):
     labels: list[Word] = []
     cost: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
     when_away: Literal["refuse", "share"] = "refuse"
+    when_lost: Literal["tell", "end"] = "tell"
     reach: dict[str, str | list[str]] = {}
 
 

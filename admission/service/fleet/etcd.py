@@ -10,6 +10,7 @@ import json
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
@@ -83,7 +84,7 @@ class Etcd:
 
     def __init__(self, account: Account, answer_s: float = 2.0, connections_max: int = 16) -> None:
         self._account, self._connections_max = account, connections_max
-        self._answer_s = answer_s
+        self._answer_s, self._connect_s = answer_s, min(CONNECT_S, answer_s)
         self._endpoints = list(account.endpoints)
         self._client: httpx2.AsyncClient | None = None
         self._token = ""
@@ -95,7 +96,7 @@ class Etcd:
         is_tls = any(one.startswith("https:") for one in self._endpoints)
         self._client = httpx2.AsyncClient(
             verify=_trust(self._account.ca_file) if is_tls else False,
-            timeout=httpx2.Timeout(self._answer_s, connect=CONNECT_S),
+            timeout=httpx2.Timeout(self._answer_s, connect=self._connect_s),
             limits=httpx2.Limits(max_connections=self._connections_max, keepalive_expiry=None),
             trust_env=False,
         )
@@ -115,7 +116,7 @@ class Etcd:
 
     async def grant(self, ttl_s: float) -> tuple[int, float]:
         """A lease: its number, and for how long it lasts."""
-        answer = await self._call("/v3/lease/grant", {"TTL": str(round(ttl_s))})
+        answer = await self._call("/v3/lease/grant", {"TTL": str(ceil(ttl_s))})
         return int(_need(answer, "ID")), float(_need(answer, "TTL"))
 
     async def keep_alive(self, lease: int) -> None:
@@ -172,13 +173,13 @@ class Etcd:
                 f"{endpoint}/v3/watch",
                 json={"create_request": wanted},
                 headers=self._headers(),
-                timeout=httpx2.Timeout(self._answer_s, connect=CONNECT_S, read=None),
+                timeout=httpx2.Timeout(self._answer_s, connect=self._connect_s, read=None),
             ) as stream:
                 if not stream.is_success:
                     await stream.aread()
                     _checked(endpoint, stream)
                 await _read_lines(stream, lambda line: take(_news(endpoint, _read(line))))
-        except httpx2.HTTPError as problem:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as problem:
             raise Away(f"the watch on {endpoint} has ended: {_said(problem)}") from None
         raise Away(f"the watch on {endpoint} has ended")
 
@@ -197,7 +198,7 @@ class Etcd:
         problems = []
         for endpoint in list(self._endpoints):
             try:
-                with trio.fail_after(self._answer_s + CONNECT_S):
+                with trio.fail_after(self._answer_s):
                     answer = await self._ask(endpoint, path, body)
             except (Refused, LeaseGone):
                 raise
@@ -234,7 +235,7 @@ class Etcd:
         self.calls += 1
         try:
             return await self._http.post(f"{endpoint}{path}", json=body, headers=self._headers())
-        except httpx2.TransportError as problem:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as problem:
             if _is_of_tls(problem):
                 raise Refused(
                     f"{endpoint} shows a certificate that is not trusted ({_said(problem)}); "

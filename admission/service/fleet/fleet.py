@@ -9,6 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,9 +21,10 @@ from admission.core.admission import Admission
 from admission.core.leases import Caller, Lease
 from admission.protocol import AdmissionError, Frame, Unavailable
 from admission.service.config import FleetConfig
+from admission.service.ending import ask_to_end
 from admission.service.fleet import state as state_file
 from admission.service.fleet.etcd import Account, Away, Entry, Etcd, News, Refused
-from admission.service.fleet.keys import STATES, Keys, Offer
+from admission.service.fleet.keys import STATES, Keys, Offer, offer_of
 from admission.service.fleet.lending import Lending
 from admission.service.fleet.membership import Membership, boot_clock
 from admission.service.fleet.telling import fleet_map, unknown_node
@@ -37,6 +39,8 @@ UNHEARD_S = 3.0
 ANSWER_S = 2.0
 PAUSES_S = (0.1, 0.2, 0.5, 1.0)
 WISHES_MAX = 16
+# What is done to holders of what is lost, besides telling them.
+ENDERS = {"tell": None, "end": partial(ask_to_end, name="TERM", why="as it is lost to the fleet")}
 # Whoever asks for what was ordered: no connection.
 NOBODY = Caller(0, 0)
 
@@ -71,7 +75,7 @@ class Fleet:
         self._own = state_file.load(path)
         keys = Keys(config.prefix)
         self.view = View(keys, config.node, self._own.instance, clock)
-        self.lending = Lending(core, self.view, clock, feed, tell)
+        self.lending = Lending(core, self.view, clock, feed, tell, ENDERS[config.when_lost])
         self.membership = Membership(config.ttl_s)
         # Until the first answer, or the first that fails to come, an earlier daemon's permits are
         # neither sure nor lost.
@@ -100,6 +104,8 @@ class Fleet:
             self.view.set_standing("lost")
             self._settle()
             self.lending.lose_all(self.lending.problem or "this daemon was stopped for too long")
+            if self._session is not None:
+                self._session.cancel()  # the next one looks at all anew
 
     def note_configured(self) -> None:
         """Other settings hold here: a pool may be larger or smaller."""
@@ -151,7 +157,7 @@ class Fleet:
                     failures = 0 if self.view.standing == "joined" else failures + 1
                     self._be_away(str(_first(problems)))
                 if self._session.cancelled_caught:
-                    self._be_away("what was asked of etcd was not heard of")
+                    self._be_away("etcd is being asked anew for all that there is")
                 pause_s = PAUSES_S[min(failures, len(PAUSES_S) - 1)]
                 await trio.sleep(pause_s)
 
@@ -184,6 +190,7 @@ class Fleet:
             found = await etcd.range(self.view.keys.prefix)
             mine = [one for one in found.entries if one.key == self.view.keys.node(config.node)]
             said = await self._register(etcd, mine[0] if mine else None)
+            self.view.lease = self.membership.lease
             found = await etcd.range(self.view.keys.prefix)
             self._begin(self.view.begin_anew(found))
             self._etcd = etcd
@@ -207,8 +214,8 @@ class Fleet:
         says, where that was written anew.
         """
         name = self.config.node
-        is_ours = entry is not None and f'"{self._own.instance}"'.encode() in entry.value
-        if entry is not None and not is_ours:
+        offer = None if entry is None else offer_of(entry.value)
+        if entry is not None and (offer is None or offer.instance != self._own.instance):
             raise Refused(
                 f'another daemon has joined as "{name}"; give each its own name by [fleet] node '
                 f"(one that ended is forgotten within {self.config.ttl_s:g} s)"

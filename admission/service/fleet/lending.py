@@ -26,6 +26,7 @@ class Lending:
         clock: that of the core.
         feed: gives the core an event.
         tell: tells the one who took a lease.
+        end: asks a holder to end whose lease is lost; None: nobody is asked.
     """
 
     def __init__(
@@ -35,9 +36,10 @@ class Lending:
         clock: Callable[[], float],
         feed: Callable[[Permitted], None],
         tell: Callable[[Lease, Frame], None],
+        end: Callable[[Lease], None] | None = None,
     ) -> None:
         self._core, self._view = core, view
-        self._clock, self._feed, self._tell = clock, feed, tell
+        self._clock, self._feed, self._tell, self._end = clock, feed, tell, end
         # Fencing tokens, and why a lease is lost, of those that are out.
         self._fences: dict[int, int] = {}
         self.lost: dict[int, str] = {}
@@ -110,6 +112,8 @@ class Lending:
                     "lease %d is lost to the fleet: %s", number, why, extra={"lease": number}
                 )
                 self.remind(lease)
+                if self._end is not None:
+                    self._end(lease)
 
     def lose_all(self, why: str) -> None:
         """All that are out, whatever their permits."""

@@ -34,6 +34,8 @@ class View:
         self.orders: dict[str, str] = {}
         self.shares: dict[str, Share] = {}
         self.standing: Standing = "refuse"
+        # That of this node in etcd, under which its permits stand.
+        self.lease = 0
         # Permits as they are seen; of those that a range does not find again, the end was missed.
         self._permits: dict[str, OfPermit] = {}
 
@@ -85,10 +87,15 @@ class View:
                 self.orders[node] = entry.value.decode(errors="replace")
             case OfPermit() as permit:
                 self._permits[entry.key] = permit
-                is_ours = permit.node == self.node and entry.value.decode() == self.instance
-                self.share(permit.pool).put(entry.key, entry.made_at, is_ours=is_ours)
+                share = self.share(permit.pool)
+                share.put(entry.key, entry.made_at, is_ours=self._is_ours(permit, entry))
             case None:
                 pass
+
+    def _is_ours(self, permit: OfPermit, entry: Entry) -> bool:
+        """Whether this daemon asked for it and keeps it. Under another lease it ends any time."""
+        is_by_us = permit.node == self.node and entry.value == self.instance.encode()
+        return is_by_us and entry.lease == self.lease
 
     def _drop(self, key: str) -> list[int]:
         permit = self._permits.pop(key, None)

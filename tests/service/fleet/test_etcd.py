@@ -115,6 +115,7 @@ async def said(account: Account) -> str:
 
 async def test_nobody_listens_or_nobody_answers() -> None:
     assert "can't be reached" in await said(Account((NOBODY,)))
+    assert "can't be reached" in await said(Account(("http://127.0.0.1:none",)))
     with trio.socket.socket() as ears:
         await ears.bind(("127.0.0.1", 0))
         ears.listen()

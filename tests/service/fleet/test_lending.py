@@ -1,5 +1,7 @@
 """From permits to leases and back, in a daemon that is a node of a fleet; without an etcd."""
 
+import signal
+import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from admission.service.config import Config, FleetConfig
 from admission.service.fleet.etcd import Entry, Found, News
 from admission.service.fleet.fleet import Fleet, offer_every_s
 from admission.service.fleet.membership import boot_clock
+from admission.service.holders import identify
 from tests.service.conftest import Start
 from tests.service.stage import Recorder, Stage, map_of, number_of, rows_of
 
@@ -30,7 +33,12 @@ class Scene:
         self.stage = stage
         daemon = stage.daemon
         self.fleet = Fleet(
-            CONFIG.fleet, daemon.core, daemon.clock, daemon.feed, daemon.tell_holder, folder / "f"
+            stage.config.fleet,
+            daemon.core,
+            daemon.clock,
+            daemon.feed,
+            daemon.tell_holder,
+            folder / "f",
         )
         daemon.fleet = self.fleet
         self.revision = 0
@@ -127,6 +135,27 @@ async def test_a_permit_that_is_gone_is_told_to_its_holder(
 
 
 @pytest.mark.trio
+async def test_a_holder_that_can_not_hear_of_it_is_asked_to_end(
+    start: Start, autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, fleet=replace(CONFIG.fleet, when_lost="end"))
+    scene = Scene(await start(config), tmp_path)
+    child = subprocess.Popen(["sleep", "600"])  # noqa: ASYNC220 -- it returns at once
+    try:
+        holder = identify(child.pid)
+        assert holder is not None
+        scene.ask(scene.stage.connect(holder))
+        permit = scene.permit()
+        scene.hear(permit)
+        assert child.poll() is None
+        scene.hear(permit.key)
+        assert child.wait() == -signal.SIGTERM
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.trio
 async def test_after_too_long_nothing_is_lent_before_anybody_is_answered(
     scenes: Scenes, autojump_clock: MockClock
 ) -> None:
@@ -137,9 +166,11 @@ async def test_after_too_long_nothing_is_lent_before_anybody_is_answered(
     scene.hear(scene.permit(), spare)
     assert line.answers(held)
     scene.fleet.membership.surely_until = boot_clock() - 1
+    session = scene.fleet._session = trio.CancelScope()
     late = scene.ask(line)
     assert not line.answers(late), "by a permit that is surely ours no more"
     assert len(line.events("revoked")) == 1
+    assert session.cancel_called, "the next one looks at all anew"
     scene.fleet.membership.surely_until = boot_clock() + 1000
     scene.join(scene.permit())
     assert line.answers(late)

@@ -1,5 +1,6 @@
 """What the fleet says, read from keys: offers, orders, permits; and what of it is nobody's."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -56,9 +57,10 @@ def test_an_offer_of_a_later_version_is_read() -> None:
 
 def test_only_our_own_permits_are_ours(view: View) -> None:
     view.begin_anew(Found((permit("1"), permit("2", THEIRS, 2)), 2))
-    view.set_capacity("api", 2)
-    assert view.share("api").free() == [permit("1").key]
-    assert view.share("api").counts() == (2, 0)
+    view.put(replace(permit("3", made_at=3), lease=9))
+    view.set_capacity("api", 3)
+    assert view.share("api").free() == [permit("1").key], "nor what another lease of ours keeps"
+    assert view.share("api").counts() == (3, 0)
 
 
 def test_the_smallest_capacity_that_anybody_names_holds(view: View) -> None:
