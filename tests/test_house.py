@@ -47,6 +47,7 @@ SERVICE_MAY = STANDARD | {
 # What only one file of the service may do besides.
 SERVICE_FILE_MAY = {
     "trying.py": {"admission.simulation"},  # a program of its own, which the daemon only starts
+    "etcd.py": {"httpx2"},  # imported where there is a fleet
 }
 SIMULATION_MAY = STANDARD | {"admission.core", "admission.simulation"}
 # Nothing of a run may depend on anything but its seed.

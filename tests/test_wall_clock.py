@@ -18,6 +18,7 @@ MAY_LOOK = {
     ("service/daemon.py", "_note_metrics"): "the time of a sample in the user's document",
     ("service/evidence.py", "now_ticks"): "macOS counts a process's start so; what it proves is "
     "checked again before anything is ended",
+    ("service/fleet/fleet.py", "_written"): "when an offer was written, which is shown",
     ("service/history/recorder.py", "__init__"): "the record",
     ("service/history/schema.py", "set_aside"): "the name of a file",
     ("service/logs.py", ""): "the time of a line in the log",

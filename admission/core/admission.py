@@ -26,26 +26,29 @@ from admission.core import (
     filling,
     holding,
     operating,
+    permits,
+    permitting,
     queueing,
     restart,
     shedding,
 )
 from admission.core import events as ev
 from admission.core.alarms import Alarms
-from admission.core.demand import Demand
+from admission.core.budget import BUDGETED
+from admission.core.demand import never_fits
 from admission.core.foresight import Remembered
 from admission.core.foretelling import expect
 from admission.core.governor import Governor
 from admission.core.ladder import Ladder
 from admission.core.learning import Learner
-from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason, Waiter
+from admission.core.leases import Bound, Caller, Holder, Lease, Reason, Waiter
 from admission.core.ledger import Ledger
 from admission.core.levels import Level, PoolSpec
 from admission.core.limits import Limits, refusal_of
 from admission.core.nesting import deadlock, enclosing_lease
 from admission.core.order import Ageing
 from admission.core.pool import Pool
-from admission.core.steering import BUDGETED, STEERING, configure, steer
+from admission.core.steering import STEERING, configure, steer
 
 
 class Admission:
@@ -183,6 +186,8 @@ class Admission:
                 leases = agents.leases if agents else {}
                 self.ledger.effects += self.learner.take(now, event, leases)
                 expect(agents, self.learner.estimates, self.governor)
+            case permits.Permitted():
+                permitting.adopt(self.ledger, event)
             case ev.Woke():
                 self.governor.wake(now)
                 self.calm.forget()
@@ -211,7 +216,7 @@ class Admission:
                 gone = one.detached_until <= now
                 reason = Reason.CONNECTION_CLOSED if gone else Reason.TTL_PASSED
                 self.ledger.end(now, one, reason)
-            elif one.due_at <= now:
+            elif one.due_at <= now and not self.ledger.ages_first(one):
                 queueing.time_out(self.ledger, now, one)
             elif one.is_deferred and one.deferred_until <= now:
                 deferring.end(self.ledger, one)
@@ -221,6 +226,8 @@ class Admission:
             self.learner.pass_time(now)
         if self.ledger.next_by_hand_at <= now:
             operating.expire(self.ledger, now)
+        if self.ledger.permits_end_at <= now:
+            permitting.expire(self.ledger, now)
         until = self.governor.by_hand_until
         if until is not None and until <= now:
             self.governor.set_auto()
@@ -278,19 +285,12 @@ class Admission:
             self.ledger.effects.append(ev.Told(event.caller, shared, shared=True))
         elif refusal := refusal_of(event, pool, self.ledger, self.limits):
             self.ledger.refuse(event.caller, *refusal)
-        elif self.governor.memory is not None and (why := self._impossible(claim)):
+        elif why := never_fits(claim, self.governor.memory, self.learner):
             self.ledger.refuse(event.caller, "impossible", why)
         elif why := deadlock(event, self.pools):
             self.ledger.refuse(event.caller, "would_deadlock", why)
         else:
             deferring.enqueue(self.ledger, self.governor, now, event)
-
-    def _impossible(self, claim: Claim) -> str | None:
-        """Why the memory can never do for this one, by what was learnt."""
-        memory = self.governor.memory
-        if claim.pool != BUDGETED or memory is None or not self.learner.estimates.knows_any:
-            return None
-        return Demand(memory, self.learner).impossible(claim)
 
     def _repeat(self, now: float, event: ev.Acquire, known: Lease | Waiter) -> None:
         """The same request again, after a broken connection: the same lease, or the same place."""

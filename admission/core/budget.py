@@ -18,6 +18,9 @@ from admission.core.leases import Lease, Waiter
 
 GIB = 1 << 30
 
+# The pool whose units are agents, each of which takes memory.
+BUDGETED = "agents"
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 
-from admission.core.budget import Memory, said
+from admission.core.budget import BUDGETED, Memory, said
 from admission.core.estimates import Estimate
 from admission.core.learning import Learner, Tally, label_of
 from admission.core.leases import Claim, Lease, Waiter
@@ -90,3 +90,10 @@ class Demand:
             f"runs, and there are {said(total - rest)}: {said(total)} less {said(rest)} that are "
             "in use without agents; make it smaller, or ask under another task label if it is"
         )
+
+
+def never_fits(claim: Claim, memory: Memory | None, learner: Learner) -> str | None:
+    """Why the memory can never do for this one, by what was learnt; None where it may."""
+    if claim.pool != BUDGETED or memory is None or not learner.estimates.knows_any:
+        return None
+    return Demand(memory, learner).impossible(claim)

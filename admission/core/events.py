@@ -24,6 +24,7 @@ from admission.core.governor import Throttle
 from admission.core.leases import Caller, Claim, Holder, Lease, Reason, Waiter
 from admission.core.levels import PoolSpec
 from admission.core.order import Ageing
+from admission.core.permits import Permitted
 from admission.core.sample import Sample
 from admission.core.values import value
 
@@ -203,6 +204,7 @@ Event = (
     | Experience
     | SetLevel
     | ByHand
+    | Permitted
     | Woke
     | Configured
     | JournalFailed

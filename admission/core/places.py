@@ -60,6 +60,8 @@ def _guessed(pool: Pool, kept: Kept, now: float) -> Callable[[Waiter, int], floa
         nonlocal units_ahead
         units_ahead += waiter.claim.weight
         reach = capacity - kept.barred(waiter.claim)
+        if pool.spec.is_fleet:
+            return None  # who waits on other machines, and for how long, is not known here
         if typical_s is None or waiter.claim.weight > reach or paused_s == inf:
             return None
         turns = max(units_ahead, 1) / reach
@@ -125,7 +127,7 @@ class _Reasons:
             return "holders from before a restart have their chance to come back first"
         if waiter is self._next:
             return self._spacing()
-        if pool.in_use + front.claim.weight > pool.capacity:
+        if front.claim.weight > pool.free:
             return self._full() + (self._passed() if waiter is front else "")
         if waiter is not front:
             ahead = pool.position(waiter) - 1 if ahead is None else ahead
@@ -164,12 +166,14 @@ class _Reasons:
         pool = self._pool
         if pool.spec.name == "agents":
             return f"{pool.in_use} of {pool.capacity} agents run"
+        if pool.spec.is_fleet:
+            return pool.why_no_more or "the fleet is being asked"
         return f"{pool.in_use} of {pool.capacity} units of {pool.spec.name} are out"
 
     def _passed(self) -> str:
         """That smaller ones may have what is too little for the front waiter, and for how long."""
         pool, now, front = self._pool, self._now, self._front
-        if front is None or pool.in_use >= pool.capacity:
+        if front is None or pool.free <= 0:
             return ""
         asks = f"; it asks for {front.claim.weight}"
         if not lets_pass(pool, front, now):

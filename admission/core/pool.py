@@ -38,6 +38,8 @@ class Pool:
     So it does `limit`, the capacity where it is not the level that sets it, `memory`, by which the
     budget judges, and `hold_until`, before which nothing is added to what is out. A hand changes
     `reservations` and `paused_until`, before which nothing is granted; None: it is not paused.
+    Of a fleet pool, `permits` are the units that may be added to what is out, until
+    `permitted_until`, and `why_no_more` says why there are not more.
     """
 
     def __init__(self, spec: PoolSpec, level: Level) -> None:
@@ -61,6 +63,9 @@ class Pool:
         self.hold_until = -inf
         self.reservations = Reservations()
         self.paused_until: float | None = None
+        self.permits = 0
+        self.permitted_until = -inf
+        self.why_no_more = ""
         self.last_grant_at = -inf
         # What a lease of a claim is expected to take; None while nothing was learnt.
         self.expects: Callable[[Claim], Estimate | None] | None = None
@@ -69,6 +74,14 @@ class Pool:
     @property
     def capacity(self) -> int:
         return self.spec.capacity[self.level.level] if self.limit is None else self.limit
+
+    @property
+    def free(self) -> int:
+        """How many units could be out besides those that are."""
+        # As `capacity`, which is not asked, as this is asked all the time.
+        most = self.spec.capacity[self.level.level] if self.limit is None else self.limit
+        free = most - self.in_use
+        return min(free, self.permits) if self.spec.is_fleet else free
 
     @property
     def capacity_max(self) -> int:
@@ -208,7 +221,7 @@ class Pool:
 
     def has_room(self, waiter: Waiter) -> bool:
         """Whether as many units are free as it asks for, less what is kept for others."""
-        return self.in_use + waiter.claim.weight <= self.capacity - self.kept_from(waiter)
+        return waiter.claim.weight <= self.free - self.kept_from(waiter)
 
     def is_meant(self, waiter: Waiter) -> bool:
         """Whether a reservation keeps units for this one, as many as it asks for."""
@@ -277,12 +290,14 @@ class Pool:
 
     def note_grant(self, waiter: Waiter) -> None:
         """It was granted what it asked for. What it only regains, its group got before."""
+        self.permits -= waiter.claim.weight if self.spec.is_fleet else 0
         if waiter.lease is None:
             self._listing = None
             self.order.charge(waiter.claim)
 
     def note_taken_back(self, waiter: Waiter) -> None:
         """It was not, after all, and waits again."""
+        self.permits += waiter.claim.weight if self.spec.is_fleet else 0
         if waiter.lease is None:
             self._listing = None
             self.order.forgive(waiter.claim)

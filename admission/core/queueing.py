@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import inf
 
 from admission.core import events as ev
-from admission.core import filling, places
+from admission.core import filling, permitting, places
 from admission.core.durations import said
 from admission.core.leases import Caller, Claim, Waiter
 from admission.core.ledger import Ledger
@@ -52,6 +52,7 @@ def enqueue(
         deferred_until: it is put off until then at most; None: it is not.
     """
     pool = ledger.pools[claim.pool]
+    wait_s = permitting.patience_s(pool, wait_s)
     deadline_at = inf if wait_s is None else now + wait_s
     is_back = resumes is not None and ledger.parked.get(resumes) == claim.uid
     waiter = Waiter(
@@ -114,6 +115,7 @@ def come_back(
     if waiter.caller is not None:
         message = "the same request was made again and is answered there"
         ledger.refuse(waiter.caller, "cancelled", message)
+    wait_s = permitting.patience_s(ledger.pools[waiter.claim.pool], wait_s)
     deadline_at = inf if wait_s is None else now + wait_s
     back = replace(
         waiter, caller=caller, deadline_at=deadline_at, away_until=inf, keeps_place=False

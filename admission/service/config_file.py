@@ -28,6 +28,8 @@ Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=1e6)]
 # It crosses the socket, and stands in environments.
 Word = Annotated[str, Meta(pattern=r"^[^\x00-\x1f]{1,64}$")]
+# It is part of a key, and of commands.
+NodeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
 
 class LevelTable(Struct, forbid_unknown_fields=True):
@@ -110,6 +112,7 @@ class PoolTable(Struct, forbid_unknown_fields=True):
         | Literal["max_agents", "max_concurrent"]
         | Annotated[list[Positive], Meta(min_length=4, max_length=4)]
     )
+    scope: Literal["machine", "fleet"] = "machine"
 
 
 class QueueTable(Struct, forbid_unknown_fields=True):
@@ -181,6 +184,23 @@ class NotifyTable(Struct, forbid_unknown_fields=True, frozen=True):
     min_interval_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
 
 
+class FleetTable(Struct, forbid_unknown_fields=True):
+    """`[fleet]`: several machines, by etcd; `service.fleet` explains it."""
+
+    endpoints: list[Annotated[str, Meta(pattern=r"^https?://[^/\s]+$")]] = []
+    node: NodeName | None = None
+    prefix: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9._/-]*[A-Za-z0-9._-]$")] = "/admission"
+    ttl_s: Annotated[float, Meta(ge=2, le=3600)] = 15.0
+    user: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    labels: list[Word] = []
+    cost: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
+    when_away: Literal["refuse", "share"] = "refuse"
+    when_lost: Literal["tell", "end"] = "tell"
+    reach: dict[str, str | list[str]] = {}
+
+
 class AgentTable(Struct, forbid_unknown_fields=True):
     """`[agents.NAME]`: for `admission run`, which reads it itself; see its `profiles`."""
 
@@ -207,6 +227,7 @@ class File(Struct, forbid_unknown_fields=True):
     access: AccessTable = msgspec.field(default_factory=AccessTable)
     shed: ShedTable = msgspec.field(default_factory=ShedTable)
     notify: NotifyTable = NotifyTable()
+    fleet: FleetTable = msgspec.field(default_factory=FleetTable)
 
 
 def read_file(text: str, path: str) -> File:
@@ -280,6 +301,7 @@ def _known_keys(at: str) -> list[str]:
         (r"\.access", AccessTable),
         (r"\.shed", ShedTable),
         (r"\.notify", NotifyTable),
+        (r"\.fleet", FleetTable),
     ]
     return [
         key for place, kind in by_place if re.fullmatch(place, at) for key in kind.__struct_fields__

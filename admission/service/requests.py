@@ -197,6 +197,18 @@ class RecommendationsRequest(Request):
     op = "recommendations"
 
 
+class FleetRequest(Request):
+    """`node` and `set`: an order to that node."""
+
+    op = "fleet"
+    node: Label = ""
+    set: Literal["open", "cordon", "drain"] | None = None
+
+    @property
+    def is_change(self) -> bool:
+        return self.set is not None
+
+
 class ReloadRequest(Request):
     op = "reload"
 

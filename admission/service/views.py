@@ -147,11 +147,13 @@ def leases_map(
     wanted: Wanted,
     stopped_s: Callable[[Holder], float | None] = lambda _: None,
     memory_bytes: Callable[[int], int | None] = lambda _: None,
+    dress: Callable[[Frame], Frame] = lambda row: row,
 ) -> Frame:
     """Who holds what, and who waits. The filters leave out, they don't renumber positions.
 
     As much as one answer takes; where there is more, `more` is the `after` to ask again with.
-    `stopped_s`: for how long a holder has been stopped; `memory_bytes`: what a lease's tree takes.
+    `stopped_s`: for how long a holder has been stopped; `memory_bytes`: what a lease's tree takes;
+    `dress`: adds what the fleet says of it.
     """
     last_lease, skip = wanted.after
     held = [lease for pool in core.pools.values() for lease in pool.leases.values()]
@@ -162,7 +164,10 @@ def leases_map(
     room = Room(ROWS_BYTES_MAX)
     row = wanted.viewer.row
     held_rows = (
-        row(lease.claim, held_map(lease, now, stopped_s) | {"memory_bytes": memory_bytes(lease.id)})
+        row(
+            lease.claim,
+            dress(held_map(lease, now, stopped_s) | {"memory_bytes": memory_bytes(lease.id)}),
+        )
         for lease in held
     )
     leases = list(takewhile(room.takes, held_rows))

@@ -8,7 +8,7 @@ that could go stale. `tests.core.rules` says what each event does to them, and
 
 from collections.abc import Iterator, Set
 from dataclasses import replace
-from math import inf, sqrt
+from math import inf
 
 from admission.core import events as ev
 from admission.core import shedding
@@ -19,9 +19,10 @@ from admission.core.limits import Limits
 from admission.core.order import Ageing
 from tests.core import books_of_deferring, books_of_shedding
 from tests.core.books_of_alarms import Rung
-from tests.core.books_of_demand import spoken_for_bytes
+from tests.core.books_of_demand import promised_bytes, spoken_for_bytes
 from tests.core.books_of_hand import Hand, moved
 from tests.core.books_of_learning import Lessons
+from tests.core.books_of_permits import Permits
 from tests.core.turns import Turns
 
 # So many who ask for too much are passed by one that does not.
@@ -77,6 +78,7 @@ class Books:
         self, specs: tuple[PoolSpec, ...], governor: Governor, limits: Limits, ageing: Ageing
     ) -> None:
         self.specs = {spec.name: spec for spec in specs}
+        self.permits = Permits(self.specs)
         self.limits = limits
         self.turns = Turns(ageing)
         self.leases: dict[int, Lease] = {}
@@ -166,6 +168,7 @@ class Books:
             self.journal_works
             and waiter.caller is not None
             and pool not in self.hand.paused
+            and (not self.specs[pool].is_fleet or self.permits.allow(waiter.claim))
             and self.out(pool) + waiter.claim.weight <= room
             and self.is_affordable(waiter)
             and self._is_next(now, waiter)
@@ -188,20 +191,11 @@ class Books:
             return True
         leases = [one for one in self.leases.values() if one.claim.pool == "agents"]
         in_use = reading.memory_used_pct * reading.memory_total_bytes
+        kept = self.hand.kept_from(waiter.claim, leases)
         if self.lessons.has_a_say:
-            kept = self.hand.kept_from(waiter.claim, leases)
             spoken_for = spoken_for_bytes(self.lessons, waiter, leases, kept)
-            return in_use + 100 * spoken_for <= budget.ceiling_pct * reading.memory_total_bytes
-        # One that regains its units is in the reading already.
-        promised = 0.0 if waiter.lease in self.leases else float(waiter.claim.weight)
-        promised += self.hand.kept_from(waiter.claim, leases)
-        for lease in leases:
-            shown = (reading.at - lease.granted_at) / budget.ramp_s
-            promised += lease.claim.weight * (1 - min(max(shown, 0), 1))
-        weights = [waiter.claim.weight, *(one.claim.weight for one in leases if is_out(one))]
-        bursts = budget.spread * sqrt(sum(weight * weight for weight in weights))
-        spoken_for = promised * budget.mean_bytes
-        spoken_for += bursts * (budget.peak_bytes - budget.mean_bytes)
+        else:
+            spoken_for = promised_bytes(budget, reading.at, waiter, leases, kept)
         return in_use + 100 * spoken_for <= budget.ceiling_pct * reading.memory_total_bytes
 
     def _is_next(self, now: float, waiter: Waiter) -> bool:
@@ -229,6 +223,8 @@ class Books:
             return False
         if self.turns.rank(now, large) != self.turns.rank(now, small):
             return False
+        if self.specs[pool].is_fleet and not self.permits.allow(large.claim):
+            return now < large.queued_at + self.turns.ageing.fill_in_s
         kept = self.hand.kept_from(large.claim, self.leases.values())
         if self.out(pool) + large.claim.weight <= self.capacity(pool) - kept:
             return False
@@ -321,6 +317,7 @@ class Books:
                 self.chains.append(self.leave(one, code))
         books_of_deferring.pass_time(self, now)
         self.chains += self.hand.pass_time(now)
+        self.permits.pass_time(now)
         if self.by_hand is not None and self.by_hand[1] <= now:
             self.set_by_hand(None)
         self.note_level()
@@ -356,6 +353,7 @@ class Books:
         if lease.claim.max_hold_s is not None:
             lease = replace(lease, over_at=now + lease.claim.max_hold_s)
         self.leases[lease.id] = lease
+        self.permits.use(lease.claim)
         self.granted[waiter.ticket] = waiter
         self.last_grant_at[lease.claim.pool] = now
         return lease
@@ -372,6 +370,7 @@ class Books:
             lease = self.leases[record.lease]
             self.leases[lease.id] = replace(lease, state=State.YIELDED)
             self.join(waiter)
+        self.permits.use(waiter.claim, times=-1)
         if waiter.deadline_at <= now:
             self.chains.append(self.leave(waiter, "journal_unavailable"))
 

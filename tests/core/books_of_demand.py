@@ -2,9 +2,25 @@
 
 from math import hypot
 
+from admission.core.budget import Budget
 from admission.core.estimates import Estimate
 from admission.core.leases import Claim, Lease, State, Waiter
 from tests.core.books_of_learning import Lessons
+
+
+def promised_bytes(
+    budget: Budget, at: float, waiter: Waiter, leases: list[Lease], kept_units: int
+) -> float:
+    """The same, where nothing is known of any task: each unit takes what the budget says."""
+    # One that regains its units is in the reading already.
+    promised = 0.0 if waiter.lease is not None else float(waiter.claim.weight)
+    promised += kept_units
+    for lease in leases:
+        shown = (at - lease.granted_at) / budget.ramp_s
+        promised += lease.claim.weight * (1 - min(max(shown, 0), 1))
+    weights = [one.claim.weight for one in leases if one.state != State.YIELDED]
+    bursts = budget.spread * hypot(waiter.claim.weight, *weights)
+    return promised * budget.mean_bytes + bursts * (budget.peak_bytes - budget.mean_bytes)
 
 
 def spoken_for_bytes(

@@ -11,6 +11,7 @@ from tests.core.bugs_of_forecasts import WHAT_IS_FORESEEN
 from tests.core.bugs_of_hand import WHAT_A_HAND_WISHES
 from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
 from tests.core.bugs_of_order import WHO_GOES_FIRST
+from tests.core.bugs_of_permits import WHAT_THE_FLEET_PERMITS
 from tests.core.bugs_of_shedding import UNDER_PRESSURE
 from tests.core.bugs_of_trees import WHAT_A_HOLDER_LEAVES
 from tests.core.planting import Bug, Edit, bug
@@ -62,12 +63,12 @@ WHO_IS_SERVED = (
         (
             Edit(
                 "filling.py",
-                "    if pool.in_use >= pool.capacity or not pool.order.waiters:\n",
+                "    if pool.free <= 0 or not pool.order.waiters:\n",
                 "    if not pool.order.waiters:\n",
             ),
             Edit(
                 "pool.py",
-                "self.in_use + waiter.claim.weight <= self.capacity - self.kept_from(waiter)\n",
+                "waiter.claim.weight <= self.free - self.kept_from(waiter)\n",
                 "self.in_use + waiter.claim.weight <= self.spec.capacity_max\n",
             ),
         ),
@@ -368,4 +369,5 @@ BUGS: tuple[Bug, ...] = (
     *WHAT_CAN_WAIT,
     *ON_DEMAND,
     *WHAT_IS_RECOMMENDED,
+    *WHAT_THE_FLEET_PERMITS,
 )

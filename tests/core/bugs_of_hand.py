@@ -36,8 +36,8 @@ WHAT_A_HAND_WISHES = (
     bug(
         "who is meant is granted beyond the capacity",
         "pool.py",
-        "        return self.in_use + waiter.claim.weight <= ",
-        "        return self.in_use + waiter.claim.weight - self.is_meant(waiter) <= ",
+        "        return waiter.claim.weight <= ",
+        "        return waiter.claim.weight - self.is_meant(waiter) <= ",
     ),
     bug(
         "who is meant keeps the delay like others",

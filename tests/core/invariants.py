@@ -190,6 +190,7 @@ class Witness:
             assert pool.in_use == books.out(name)
             assert pool.order.out == _out_by_group(pool.leases.values())
             assert pool.capacity == books.capacity(name)
+            assert not pool.spec.is_fleet or pool.permits == books.permits.left(name)
             assert pool.overcommitted == max(0, books.out(name) - books.capacity(name))
             assert all(one.claim.pool == name for one in pool.leases.values())
 

@@ -14,6 +14,7 @@ from admission.core import events as ev
 from admission.core.estimates import Experience, Measured, OutOfMemory, Recalled
 from admission.core.foresight import Remembered
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason, State, Waiter
+from admission.core.permits import Permitted
 from tests.core import books_of_deferring, books_of_hand, books_of_shedding
 from tests.core.books import Books, Chain, depends_on, is_of, is_out
 
@@ -64,6 +65,7 @@ def _befall(  # noqa: C901 -- one line a case
     | ev.TimePassed
     | ev.Sampled
     | Remembered
+    | Permitted
     | Experience
     | ev.Woke
     | ev.Configured
@@ -81,6 +83,8 @@ def _befall(  # noqa: C901 -- one line a case
             books.governor.take(sample, books.out("agents"), local_h)
         case Remembered():
             books.governor.forecasts.remember(event)
+        case Permitted():
+            books.permits.hear(event)
         case ev.Woke():
             books.governor.wake(now)
         case ev.Configured():
@@ -191,6 +195,7 @@ def _arrive(
     resumes: int | None = None,
     deferred_s: float | None = None,
 ) -> None:
+    wait_s = books.permits.wait_s(claim.pool, wait_s)
     deadline_at = inf if wait_s is None else now + wait_s
     waiter = Waiter(books.last_ticket + 1, claim, caller, now, deadline_at, lease=lease)
     if (resumes, claim.uid) in books.parked:
@@ -233,6 +238,7 @@ def _come_back(
 ) -> None:
     if waiter.caller is not None:
         books.chains.append([ev.Refused(waiter.caller, "cancelled", "")])
+    wait_s = books.permits.wait_s(waiter.claim.pool, wait_s)
     deadline_at = inf if wait_s is None else now + wait_s
     back = replace(waiter, caller=caller, deadline_at=deadline_at)
     back = replace(back, away_until=inf, keeps_place=False)

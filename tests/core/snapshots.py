@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from admission.core import events as ev
 from admission.core.deferral import Defer
 from admission.core.leases import Lease, Waiter
+from admission.core.pool import Pool
 from admission.core.reserving import Reservation
 from tests.core.books import survivors
 from tests.core.books_of_hand import standing
@@ -127,6 +128,7 @@ def fingerprint(world: World) -> object:
         _shedding(world, names) if world.throttle.shed.policy else None,
         # Nobody is put off in a world that left the settings alone.
         _rest(world) if world.throttle.defer != Defer() else None,
+        tuple(_permits(world, pool) for pool in core.pools.values() if pool.spec.is_fleet),
     )
 
 
@@ -137,6 +139,10 @@ def _rest(world: World) -> object:
     return None if since_at == inf else _until(world, since_at + idle_s), _until(
         world, calm.let_go_at + idle_s
     )
+
+
+def _permits(world: World, pool: Pool) -> object:
+    return (pool.permits, _until(world, pool.permitted_until)) if pool.permits else None
 
 
 def _shedding(world: World, names: dict[int, int]) -> object:

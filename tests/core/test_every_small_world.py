@@ -22,6 +22,7 @@ from tests.core.small import UNSPACED, SmallWorld
 from tests.core.snapshots import copy_of, fingerprint
 from tests.core.worlds import ANN, ANN_AGAIN, BEN, CAT, KID, LAST_LEASE, World, agents, spec
 from tests.core.worlds_of_order import WHO_GOES_FIRST
+from tests.core.worlds_of_permits import WHAT_THE_FLEET_PERMITS
 
 # Ann's process, another that got her PID, a small request behind a large one, a second lease.
 QUEUE = SmallWorld(
@@ -242,6 +243,7 @@ WORLDS = (
     QUEUE,
     CLASSES,
     *WHO_GOES_FIRST,
+    *WHAT_THE_FLEET_PERMITS,
     SHARING,
     NESTING,
     TIME,

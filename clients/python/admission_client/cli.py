@@ -38,6 +38,7 @@ COMMANDS = (
     ("unpause", "by_hand", "unpause", "have leases granted again"),
     ("queue", "queue", "queue", "who waits, in order; move and cancel who does"),
     ("drain", "queue", "drain", "have nothing granted, and wait until nobody holds anything"),
+    ("fleet", "fleet", "fleet", "the nodes that work together; cordon, drain and uncordon one"),
     ("throttle", "measure", "throttle", "one look at the machine, and what it calls for, as JSON"),
     ("guard", "measure", "guard", "whether the machine is fit to start agents"),
     ("reload", "steer", "reload", "have the daemon read its configuration anew"),
