@@ -37,6 +37,18 @@ def test_ages_are_told_as_instants_and_the_same_ones_again() -> None:
     assert (present.leases(), present.waiting) == before
 
 
+def test_until_when_one_is_put_off_is_told_as_an_instant() -> None:
+    present = Present()
+    off = {**waiter(7, 3.0), "deferred_s": 60.0}
+    present.take([answer([], [off, waiter(8)])], NOW, is_all=True)
+    before = present.waiting
+    assert [row["deferred_until"] for row in before] == [NOW + 60, None]
+    later = {**waiter(7, 5.0), "deferred_s": 58.04}
+    present.take([answer([], [later, waiter(8, 5.0)])], NOW + 2, is_all=True)
+    assert present.waiting == before
+    assert "deferred_s" not in before[0]
+
+
 def test_what_is_newer_comes_to_what_is_known() -> None:
     present = Present()
     present.take([answer([lease(1), lease(2)])], NOW, is_all=True)

@@ -67,8 +67,13 @@ class Present:
         return [self._leases[named] for named in sorted(self._leases)]
 
     def _waits(self, row: Frame, now: float) -> Frame:
-        since = self._waiting_instants.of(now - number(row, "waiting_s"), whole(row, "ticket"))
-        return {**without(row, "waiting_s"), "since": since}
+        ticket, off_s = whole(row, "ticket"), row.get("deferred_s")
+        since = self._waiting_instants.of(now - number(row, "waiting_s"), ticket)
+        until = None
+        if isinstance(off_s, (int, float)):
+            until = self._waiting_instants.of(now + off_s, ticket, "deferred")
+        rest = without(row, "waiting_s", "deferred_s")
+        return {**rest, "since": since, "deferred_until": until}
 
 
 def _held(row: Frame, before: Frame | None, now: float) -> Frame:
