@@ -8,6 +8,7 @@ from tests.core.bugs_of_forecasts import WHAT_IS_FORESEEN
 from tests.core.bugs_of_hand import WHAT_A_HAND_WISHES
 from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
 from tests.core.bugs_of_order import WHO_GOES_FIRST
+from tests.core.bugs_of_placement import WHERE_WORK_GOES
 from tests.core.bugs_of_shedding import UNDER_PRESSURE
 from tests.core.bugs_of_trees import WHAT_A_HOLDER_LEAVES
 from tests.core.planting import Bug, Edit, bug
@@ -366,4 +367,5 @@ BUGS: tuple[Bug, ...] = (
     *WHAT_A_HAND_WISHES,
     *WHAT_IS_FORESEEN,
     *UNDER_PRESSURE,
+    *WHERE_WORK_GOES,
 )
