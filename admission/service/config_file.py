@@ -160,6 +160,45 @@ class AgentTable(Struct, forbid_unknown_fields=True):
     after: str | None = None
 
 
+Argument = Annotated[str, Meta(pattern=r"^[^\x00]+$")]
+Labels = list[Annotated[str, Meta(pattern=r"^[^\s,]{1,64}$")]]
+
+
+class NodeTable(Struct, forbid_unknown_fields=True):
+    """`[overflow.nodes.NAME]`: a machine that takes work which finds no room here."""
+
+    ssh: str | None = None
+    runner: list[Argument] | None = None
+    command: list[Argument] | None = None
+    sync: list[Argument] | None = None
+    folder: Argument | None = None
+    labels: Labels = []
+    cost: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
+
+
+class OverflowTable(Struct, forbid_unknown_fields=True):
+    """`[overflow]`: for `run --overflow`, which reads it itself; see its `overflow.nodes`."""
+
+    after_s: Annotated[float, Meta(ge=0, le=1e6)] = 30.0
+    look_s: Annotated[float, Meta(ge=0.1, le=3600)] = 2.0
+    on_disconnect: Literal["end", "keep"] = "end"
+    silence_s: Annotated[float, Meta(ge=2, le=3600)] = 60.0
+    connect_s: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
+    sync_s: Annotated[float, Meta(ge=1, le=86_400)] = 600.0
+    cost_max: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    pass_env: list[Annotated[str, Meta(pattern=r"^[^=\x00]+$")]] = []
+    ssh: Annotated[list[Argument], Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: ["ssh"]
+    )
+    runner: list[Argument] = []
+    command: Annotated[list[Argument], Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: ["admission"]
+    )
+    sync: list[Argument] = []
+    folder: Argument = "{cwd}"
+    nodes: dict[str, NodeTable] = {}
+
+
 class File(Struct, forbid_unknown_fields=True):
     throttle: ThrottleTable = msgspec.field(default_factory=ThrottleTable)
     # Each is a `PoolTable`, read by itself: of a wrong one, msgspec would not say which it is.
@@ -170,6 +209,7 @@ class File(Struct, forbid_unknown_fields=True):
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     access: AccessTable = msgspec.field(default_factory=AccessTable)
     shed: ShedTable = msgspec.field(default_factory=ShedTable)
+    overflow: OverflowTable = msgspec.field(default_factory=OverflowTable)
 
 
 def read_file(text: str, path: str) -> File:
@@ -241,6 +281,8 @@ def _known_keys(at: str) -> list[str]:
         (r"\.limits", LimitsTable),
         (r"\.access", AccessTable),
         (r"\.shed", ShedTable),
+        (r"\.overflow", OverflowTable),
+        (r"\.overflow\.nodes\[.*\]", NodeTable),
     ]
     return [
         key for place, kind in by_place if re.fullmatch(place, at) for key in kind.__struct_fields__

@@ -86,6 +86,12 @@ class Options:
     results: str | None = None
     logs: str | None = None
     lease_fd: int | None = None
+    start_fd: int | None = None
+    overflow: bool = False
+    overflow_after_s: float | None = None
+    labels: str = ""
+    pass_env: str = ""
+    tty: bool = False
     nested: str = "share"
     park_signal: str | None = None
     resumes: int | None = None
