@@ -15,6 +15,7 @@ from admission_client.overflow import troubles
 from admission_client.overflow.nodes import Node, Settings, read_settings
 from admission_client.overflow.order import Order
 from admission_client.overflow.reach import line_to, why_failed
+from admission_client.overflow.session import Ending, end_like
 from tests.clients.commands import Caller, command, run
 from tests.clients.daemons import CONFIG, Daemon
 
@@ -215,6 +216,13 @@ def test_what_is_no_order_is_refused(said: bytes) -> None:
 def test_an_order_for_a_terminal_says_its_size() -> None:
     order = replace(ORDER, rows=24, columns=80)
     assert Order.read(b"".join(order.parts())) == order
+
+
+def test_a_signal_that_no_caller_looks_for_is_a_status() -> None:
+    assert end_like(Ending(3)) == 3
+    assert end_like(Ending(signal="KILL")) == 137
+    assert end_like(Ending(signal="SEGV")) == 139
+    assert end_like(Ending(signal="of no such name")) == 137
 
 
 # --- the command --------------------------------------------------------------------------------
