@@ -204,12 +204,12 @@ class File(Struct, forbid_unknown_fields=True):
     # Each is a `PoolTable`, read by itself: of a wrong one, msgspec would not say which it is.
     pools: dict[str, object] = {}
     agents: dict[str, AgentTable] = {}
+    overflow: OverflowTable = msgspec.field(default_factory=OverflowTable)
     queue: QueueTable = msgspec.field(default_factory=QueueTable)
     forecast: ForecastTable = msgspec.field(default_factory=ForecastTable)
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     access: AccessTable = msgspec.field(default_factory=AccessTable)
     shed: ShedTable = msgspec.field(default_factory=ShedTable)
-    overflow: OverflowTable = msgspec.field(default_factory=OverflowTable)
 
 
 def read_file(text: str, path: str) -> File:
@@ -276,13 +276,13 @@ def _known_keys(at: str) -> list[str]:
         (r"\.throttle\.levels\[.*\]", LevelTable),
         (r"\.pools\..*", PoolTable),
         (r"\.agents\[.*\]", AgentTable),
+        (r"\.overflow", OverflowTable),
+        (r"\.overflow\.nodes\[.*\]", NodeTable),
         (r"\.queue", QueueTable),
         (r"\.forecast", ForecastTable),
         (r"\.limits", LimitsTable),
         (r"\.access", AccessTable),
         (r"\.shed", ShedTable),
-        (r"\.overflow", OverflowTable),
-        (r"\.overflow\.nodes\[.*\]", NodeTable),
     ]
     return [
         key for place, kind in by_place if re.fullmatch(place, at) for key in kind.__struct_fields__

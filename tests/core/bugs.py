@@ -359,6 +359,7 @@ BUGS: tuple[Bug, ...] = (
     *WHO_GOES_FIRST,
     *WHO_RUNS_UNDER_WHOM,
     *WHO_IS_SERVED,
+    *WHERE_WORK_GOES,
     *WHAT_ENDS,
     *WHO_COMES_BACK,
     *WHAT_SURVIVES,
@@ -367,5 +368,4 @@ BUGS: tuple[Bug, ...] = (
     *WHAT_A_HAND_WISHES,
     *WHAT_IS_FORESEEN,
     *UNDER_PRESSURE,
-    *WHERE_WORK_GOES,
 )

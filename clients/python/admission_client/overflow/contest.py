@@ -18,7 +18,14 @@ from math import inf
 import trio
 
 from admission.core.placement import Offer, Wanted, place
-from admission.protocol import AdmissionError, BadConfiguration, Frame, NoSlot, Unreachable
+from admission.protocol import (
+    AdmissionError,
+    BadConfiguration,
+    BadRequest,
+    Frame,
+    NoSlot,
+    Unreachable,
+)
 from admission_client import aio
 from admission_client.blocking import Client
 from admission_client.durations import said as duration
@@ -45,7 +52,7 @@ def here_or_elsewhere(options: Options, fields: Frame) -> Lease | int:
     """A lease here, or the exit status of a command that ran on another node.
 
     Raises:
-        AdmissionError: no lease could be had in time, or the connection to the node broke.
+        AdmissionError: no lease could be had in time, and no node took it.
     """
     _check(options)
     with suppress(NoSlot), Client(options.socket, autostart=True) as client:
@@ -61,12 +68,16 @@ def here_or_elsewhere(options: Options, fields: Frame) -> Lease | int:
     assert contest.problem is not None
     if contest.has_gone:
         # Not raised: whoever goes on without a lease where none can be had would run it again.
-        print(f"admission: {contest.problem}", file=sys.stderr)
+        sys.stderr.write(f"admission: {contest.problem}\n")
         return contest.problem.exit_status
     raise contest.problem
 
 
 def _check(options: Options) -> None:
+    try:
+        os.fstat(0)
+    except OSError:  # closed: nothing that we open may come to be our standard input
+        os.open(os.devnull, os.O_RDONLY)
     if options.hold == "connection":
         raise WrongUsage(
             'run: "--hold connection" can\'t go with "--overflow": another node has no part in the '
@@ -74,6 +85,16 @@ def _check(options: Options) -> None:
         )
     if options.tty and not os.isatty(0):
         raise WrongUsage('run: "--tty" needs a terminal as standard input')
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError as problem:
+        raise BadRequest(
+            f"--overflow: the folder that this was started in is gone ({problem.strerror}); "
+            "change to another one"
+        ) from None
 
 
 class Contest:
@@ -89,7 +110,7 @@ class Contest:
         self._options = options
         self._fields = fields
         self._settings = settings
-        self._cwd = os.getcwd()
+        self._cwd = _here()
         self._peers = Peers(settings, options.pool, self._cwd, options.socket)
         self._session: Session | None = None  # once it has won
         self._refusal: NoSlot | None = None
