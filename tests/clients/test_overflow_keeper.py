@@ -4,13 +4,19 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import psutil
 import pytest
+import trio
+from trio.testing import memory_stream_pair
 
 from admission.protocol import Frame, Frames, encode
 from admission_client import lease
+from admission_client.overflow import keeper as far_side
+from admission_client.overflow.line import STDERR, STDIN, STDOUT, Broken, Line
 from admission_client.overflow.order import Order
 from tests.clients.commands import command
 from tests.clients.daemons import Daemon
@@ -155,6 +161,41 @@ def test_who_loses_the_other_side_ends_what_runs(keeper: Keeper, daemon: Daemon,
             keeper.process.send_signal(signal.SIGTERM)
     assert keeper.process.wait() == 0
     daemon.wait_until(daemon.is_idle)
+
+
+@pytest.mark.trio
+async def test_who_is_deaf_to_sigterm_is_killed_also_where_its_parent_was_not(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADMISSION_SOCKET", daemon.path)
+    monkeypatch.setattr(far_side, "GENTLY_S", 0.1)
+    near, far = memory_stream_pair()
+    line = Line(near, near, (STDIN,), (STDOUT,), 60.0)
+    said: list[bytes] = []
+
+    async def write(data: bytes) -> bool:
+        said.append(data)
+        await near.aclose()  # as soon as both are there
+        return True
+
+    async def speak() -> None:
+        deaf = "(trap '' TERM; sh -c 'echo $PPID'; while :; do sleep 1; done) & exec sleep 600"
+        for part in Order(["sh", "-c", deaf], ["--pool=one"], "/", {}).parts():
+            line.put("order", part=part, is_last=True)
+        line.put("start")
+        with suppress(Broken):
+            async for _ in line.frames():
+                pass
+
+    async with trio.open_nursery() as nursery:
+        there = Line(far, far, (STDOUT, STDERR), (STDIN,), 60.0)
+        for task in (line.send_forever, there.send_forever, speak):
+            nursery.start_soon(task)
+        nursery.start_soon(line.inlets[STDOUT].pour, write)
+        await far_side.Keeper(there).keep()
+        nursery.cancel_scope.cancel()
+    while psutil.pid_exists(int(said[0])):  # noqa: ASYNC110 -- of its burial there is no news
+        await trio.sleep(0.01)
 
 
 def test_what_is_kept_goes_on_without_the_other_side(

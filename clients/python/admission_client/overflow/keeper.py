@@ -81,7 +81,7 @@ async def _receive() -> int:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(line.send_forever)
             with suppress(Broken):
-                await Keeper(line, nursery).keep()
+                await Keeper(line).keep()
             with trio.move_on_after(FAREWELL_S):
                 await line.flush()
             nursery.cancel_scope.cancel()
@@ -91,9 +91,8 @@ async def _receive() -> int:
 class Keeper:
     """A command that runs here for another node."""
 
-    def __init__(self, line: Line, nursery: trio.Nursery) -> None:
+    def __init__(self, line: Line) -> None:
         self._line = line
-        self._nursery = nursery
         self._order: Order
         self._process: trio.Process
         self._terminal: trio.lowlevel.FdStream | None = None
@@ -101,6 +100,7 @@ class Keeper:
         self._go = -1
         self._has_begun = False
         self._is_ending = False
+        self._is_ended = trio.Event()
         self._log: BinaryIO | None = None
         self._log_path: Path
 
@@ -123,18 +123,28 @@ class Keeper:
                     NOT_EXECUTABLE, f"it can't work in {self._order.folder}: {problem.strerror}"
                 )
                 return
-            async with trio.open_nursery() as following:
-                following.start_soon(self._follow, frames)
-                following.start_soon(self._heed_signals)
-                if reply := await _read_all(lease):
-                    await self._carry(reply)
-                else:
-                    said = await _read_all(self._says)
-                    status = await self._process.wait()
-                    self._refuse(
-                        status if status >= 0 else 128 - status, said.decode(errors="replace")
-                    )
-                following.cancel_scope.cancel()
+            try:
+                await self._attend(lease, frames)
+            finally:
+                if self._process.returncode is None and not self._is_kept:
+                    self._signal(signal.SIGKILL)
+
+    async def _attend(
+        self, lease: trio.abc.ReceiveStream, frames: AsyncGenerator[Frame, None]
+    ) -> None:
+        """From its start to its end."""
+        async with trio.open_nursery() as following:
+            following.start_soon(self._follow, frames)
+            following.start_soon(self._heed_signals)
+            if reply := await _read_all(lease):
+                await self._carry(reply)
+            else:
+                said = await _read_all(self._says)
+                status = await self._process.wait()
+                self._refuse(status if status >= 0 else 128 - status, said.decode(errors="replace"))
+            if self._is_ending:  # what it has started may take longer than itself
+                await self._is_ended.wait()
+            following.cancel_scope.cancel()
 
     def _refuse(self, status: int, why: str) -> None:
         self._line.put("refused", status=status, message=why.strip()[-2000:])
@@ -196,9 +206,8 @@ class Keeper:
 
     async def _carry(self, reply: bytes) -> None:
         """From where it is admitted to where it has ended."""
-        folder = state_folder() / "overflow"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._log_path = folder / f"{self._process.pid}-{time.time():.0f}.log"
+        name = f"{self._process.pid}-{time.time():.0f}.log"
+        self._log_path = state_folder() / "overflow" / name
         self._line.put("admitted", lease=reply, kept_in=str(self._log_path))
         async with trio.open_nursery() as draining, trio.open_nursery() as feeding:
             if self._terminal is not None:
@@ -213,10 +222,10 @@ class Keeper:
             draining.cancel_scope.deadline = trio.current_time() + DRAIN_S
         if self._log is not None:
             self._log.close()
-        if status >= 0:
-            self._line.put("ended", status=status)
+        if (name := _name_of_signal(-status)) is not None:
+            self._line.put("ended", signal=name)
         else:
-            self._line.put("ended", signal=signal.Signals(-status).name.removeprefix("SIG"))
+            self._line.put("ended", status=status if status >= 0 else 128 - status)
 
     async def _feed(self, to: trio.abc.SendStream | None, at_end: bytes | None) -> None:
         """Gives the command what comes for its standard input."""
@@ -245,7 +254,10 @@ class Keeper:
             except Broken:
                 is_wanted = True  # so that it does not fail for want of a reader as it ends
                 if self._is_kept:
-                    self._write_log(data)
+                    with suppress(
+                        OSError
+                    ):  # then it is lost, and the command none the less goes on
+                        self._write_log(data)
             if not is_wanted:
                 await source.aclose()
                 break
@@ -253,6 +265,7 @@ class Keeper:
 
     def _write_log(self, data: bytes) -> None:
         if self._log is None:
+            self._log_path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             self._log = os.fdopen(os.open(self._log_path, flags, 0o600), "ab", buffering=0)
         self._log.write(data)
@@ -309,6 +322,7 @@ class Keeper:
             while self._signal(0):  # noqa: ASYNC110 -- of a group's end there is no news
                 await trio.sleep(LOOK_S)
         self._signal(signal.SIGKILL)
+        self._is_ended.set()
 
     def _signal(self, number: int) -> bool:
         """Whether there was anybody to hear it."""
@@ -317,6 +331,14 @@ class Keeper:
         except (ProcessLookupError, PermissionError):
             return False
         return True
+
+
+def _name_of_signal(number: int) -> str | None:
+    """TERM, INT and so on; None where it has no name."""
+    try:
+        return signal.Signals(number).name.removeprefix("SIG")
+    except ValueError:
+        return None
 
 
 async def _read_order(frames: AsyncGenerator[Frame, None]) -> Order:
