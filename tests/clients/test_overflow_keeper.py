@@ -179,8 +179,10 @@ async def test_who_is_deaf_to_sigterm_is_killed_also_where_its_parent_was_not(
         return True
 
     async def speak() -> None:
-        deaf = "(trap '' TERM; sh -c 'echo $PPID'; while :; do sleep 1; done) & exec sleep 600"
-        for part in Order(["sh", "-c", deaf], ["--pool=one"], "/", {}).parts():
+        deaf = "trap '' TERM; sh -c 'echo $PPID'; exec >&- 2>&-; while :; do sleep 1; done"
+        for part in Order(
+            ["sh", "-c", f"({deaf}) & exec sleep 600"], ["--pool=one"], "/", {}
+        ).parts():
             line.put("order", part=part, is_last=True)
         line.put("start")
         with suppress(Broken):
