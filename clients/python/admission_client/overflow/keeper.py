@@ -206,8 +206,8 @@ class Keeper:
 
     async def _carry(self, reply: bytes) -> None:
         """From where it is admitted to where it has ended."""
-        name = f"{self._process.pid}-{time.time():.0f}.log"
-        self._log_path = state_folder() / "overflow" / name
+        log = f"{self._process.pid}-{time.time():.0f}.log"
+        self._log_path = state_folder() / "overflow" / log
         self._line.put("admitted", lease=reply, kept_in=str(self._log_path))
         async with trio.open_nursery() as draining, trio.open_nursery() as feeding:
             if self._terminal is not None:
