@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -16,6 +17,7 @@ from admission_client.options import Options, parse
 from admission_client.overflow import troubles
 from admission_client.overflow.contest import Contest
 from admission_client.overflow.nodes import read_settings
+from admission_client.overflow.order import order_of
 from admission_client.overflow.peers import Peers
 from admission_client.overflow.session import Session
 from tests.clients.daemons import COMMAND, Daemon
@@ -97,6 +99,66 @@ async def test_without_a_wait_there_is_one_look_and_then_the_refusal(config: Con
     await found.run()
     assert isinstance(found.problem, NoSlot)
     assert found._told == {"no other node takes it now (b: full); it waits here"}
+
+
+async def test_a_working_directory_that_can_not_be_brought_is_a_failure_of_the_node(
+    config: Configure,
+) -> None:
+    """And what the node has admitted by then never begins."""
+    admits = (
+        "import sys; from admission.protocol import encode; out = sys.stdout.buffer\n"
+        f"if sys.argv[1:] == ['admission', 'status', '--json']: print({json.dumps(STATUS)!r})\n"
+        "else: out.write(b'admission-receive 1\\n' + encode({'kind': 'admitted', "
+        "'lease': b'{}', 'kept_in': ''})); out.flush(); sys.stdin.read()"
+    )
+    sync = "sync = ['sh', '-c', 'echo No space left >&2; exit 11']\n"
+    config(node(sys.executable, "-c", admits, more=sync))
+    for failures in (1, 2):
+        found = contest("--no-wait")
+        await found.run()
+        assert isinstance(found.problem, NoSlot)
+        assert (
+            "node b: the working directory can't be brought there (sh ended with 11: No space left)"
+            in found._told
+        )
+        assert troubles.troubles_of(["b"])["b"].failures == failures
+
+
+async def test_the_run_there_is_told_what_the_run_here_was(config: Configure) -> None:
+    config("[overflow]\npass_env = ['WORD', 'NOT_SET']\nfolder = '/srv{cwd}'\n[overflow.nodes.b]\n")
+    words = [
+        "--by",
+        "60",
+        "--max-hold",
+        "2h",
+        "--end-after-max",
+        "--ttl",
+        "30s",
+        "--class",
+        "batch",
+    ]
+    words += [
+        "--task",
+        "a b",
+        "--weight",
+        "2",
+        "--jobserver",
+        "--keep-effort",
+        "--park-signal",
+        "INT",
+    ]
+    options = options_of(*words, "--pass-env", "MORE,")
+    settings = read_settings()
+    with patch.dict("os.environ", {"WORD": "x", "MORE": "y"}):
+        order = order_of(options, {"workspace": "w"}, 20.0, settings.nodes["b"], settings, "/w")
+    assert order.words == ["true"]
+    assert (order.folder, order.env) == ("/srv/w", {"WORD": "x", "MORE": "y"})
+    said = parse([*order.options, "--", "true"], RUN, "run [options] -- COMMAND", "")
+    same = "max_hold_s end_after_max ttl_s class_ task weight jobserver keeps_effort park_signal"
+    for name in same.split():
+        assert getattr(said, name) == getattr(options, name), name
+    assert said.by_s == pytest.approx(40.0, abs=1)
+    assert said.workspace == "w"
 
 
 # --- when anybody looks -------------------------------------------------------------------------

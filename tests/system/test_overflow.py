@@ -5,10 +5,10 @@ a runner.
 import json
 import os
 import pty
-import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -74,13 +74,25 @@ def test_by_ssh_output_input_folder_variables_and_status_are_as_if_it_ran_here(p
     assert pair.here.look().waiters == []
 
 
-def test_by_ssh_ctrl_c_ends_it_there_and_leaves_no_process(pair: Pair) -> None:
+def await_status(pid: int, status: str) -> None:
+    while psutil.Process(pid).status() != status:
+        time.sleep(0.01)
+
+
+def test_by_ssh_ctrl_z_stops_it_there_and_ctrl_c_ends_it_and_leaves_no_process(
+    pair: Pair,
+) -> None:
     by_ssh(pair)
     pair.serve()
     process = pair.spawn("--", *LASTS)
     pid = first_line(process)
     keeper = psutil.Process(pid).ppid()
     assert pair.there.look().holders == {pid}
+    process.send_signal(signal.SIGTSTP)
+    await_status(process.pid, psutil.STATUS_STOPPED)
+    await_status(pid, psutil.STATUS_STOPPED)
+    process.send_signal(signal.SIGCONT)
+    await_status(pid, psutil.STATUS_SLEEPING)
     process.send_signal(signal.SIGINT)
     assert process.wait() == -signal.SIGINT
     await_end(pid)
@@ -140,7 +152,7 @@ def test_a_kept_command_outlives_its_connection_and_its_lease_with_it(pair: Pair
         pass
     (log,) = _wait_for(pair.there.folder / "state" / "admission" / "overflow")
     while log.read_text() != "done\n":
-        select.select([], [], [], 0.01)
+        time.sleep(0.01)
     assert pair.there.look().holders == {pid}
     end_process(pid, signal.SIGKILL)
     pair.there.until(lambda view: view.in_use() == 0)
@@ -148,7 +160,7 @@ def test_a_kept_command_outlives_its_connection_and_its_lease_with_it(pair: Pair
 
 def _wait_for(folder: Path) -> list[Path]:
     while not (found := list(folder.glob("*.log"))):
-        select.select([], [], [], 0.01)
+        time.sleep(0.01)
     return found
 
 

@@ -34,7 +34,7 @@ from admission_client.hold import report
 from admission_client.options import Options, WrongUsage
 from admission_client.overflow import terminal, troubles
 from admission_client.overflow.nodes import Node, Settings, read_settings
-from admission_client.overflow.order import Order
+from admission_client.overflow.order import order_of
 from admission_client.overflow.peers import Peers
 from admission_client.overflow.reach import NodeFailed, NodeRefused, last_line, run_to_end
 from admission_client.overflow.session import PASSED_ON, Ending, Session, end_like
@@ -269,7 +269,9 @@ class Contest:
 
     async def _try_node(self, node: Node, nursery: trio.Nursery) -> bool:
         """Whether this one took it, and has come to its end."""
-        session = Session(node, self._settings, self._order(node), self._cwd)
+        waited_s = time.monotonic() - self._since
+        order = order_of(self._options, self._fields, waited_s, node, self._settings, self._cwd)
+        session = Session(node, self._settings, order, self._cwd)
         try:
             await session.open(nursery)
         except NodeFailed as problem:
@@ -279,9 +281,12 @@ class Contest:
             self._refused(node, problem)
             return False
         try:
-            troubles.works(node.name)
             if not await self._sync(node) or self._is_decided:
                 return False
+            if not session.is_there:
+                self._fail(node, f"node {node.name} was lost before the command began")
+                return False
+            troubles.works(node.name)
             self._session = session
             self._here.cancel()
             await self._carry(session)
@@ -335,47 +340,6 @@ class Contest:
                 self.ending = await session.carry()
         except AdmissionError as problem:
             self.problem = problem
-
-    def _order(self, node: Node) -> Order:
-        options, table = self._options, self._settings.table
-        names = [*table.pass_env, *filter(None, options.pass_env.split(","))]
-        rows, columns = terminal.size() if options.tty else (0, 0)
-        names += ["TERM"] if options.tty else []
-        return Order(
-            words=options.words,
-            options=self._run_options(),
-            folder=node.folder_for(self._cwd),
-            env={name: os.environ[name] for name in names if name in os.environ},
-            on_disconnect=table.on_disconnect,
-            silence_s=table.silence_s,
-            rows=rows,
-            columns=columns,
-        )
-
-    def _run_options(self) -> list[str]:
-        """What the `run` there is told of what we were told."""
-        options, waited_s = self._options, time.monotonic() - self._since
-        by_s = None if options.by_s is None else f"{max(0.0, options.by_s - waited_s):.3f}"
-        park_signal = None if options.park_signal == "none" else options.park_signal
-        given = {
-            "--pool": options.pool,
-            "--weight": str(options.weight),
-            "--task": options.task,
-            "--class": options.class_,
-            "--group": options.group,
-            "--agent": options.agent,
-            "--workspace": self._fields.get("workspace"),
-            "--hold": options.hold,
-            "--ttl": None if options.ttl_s is None else f"{options.ttl_s:.3f}",
-            "--by": by_s,
-            "--max-hold": None if options.max_hold_s is None else f"{options.max_hold_s:.3f}",
-            "--park-signal": park_signal,
-            "--jobserver-style": options.jobserver_style,
-        }
-        words = [f"{name}={value}" for name, value in given.items() if value]
-        words += ["--end-after-max"] * options.end_after_max
-        words += ["--keep-effort"] * options.keeps_effort
-        return words + ["--jobserver"] * options.jobserver
 
 
 def _full(offer: Offer) -> Offer:

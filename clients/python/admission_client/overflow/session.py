@@ -161,6 +161,11 @@ class Session:
 
     # --- once it has begun ----------------------------------------------------------------------
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there still is a way to it, as far as one knows without asking."""
+        return self._process.returncode is None and not self._line.is_broken
+
     def begin(self) -> None:
         """From here on it runs there, and nowhere else."""
         self._line.put("start")
