@@ -275,12 +275,17 @@ def test_where_there_is_room_here_nothing_is_asked_of_any_node(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (["--labels", "gpu"], 'run: "--labels" is for "--overflow"'),
+        (["--overflow-after", "1m"], 'run: "--overflow-after" is for "--overflow"'),
         (["--hold", "connection"], '"--hold connection" can\'t go with "--overflow"'),
         (["--tty"], '"--tty" needs a terminal as standard input'),
     ],
 )
-def test_what_can_not_go_elsewhere_is_refused(call: Caller, options: list[str], said: str) -> None:
-    found = call(*OVER, *options, "--", "true")
+def test_options_that_can_not_be_together_are_refused(
+    call: Caller, options: list[str], said: str
+) -> None:
+    over = [] if "is for" in said else ["--overflow"]
+    found = call("run", *over, *options, "--", "true")
     assert found.status == 2
     assert said in found.err
 

@@ -199,9 +199,12 @@ def parse_leases(command: str, options: Options) -> list[int]:
 
 
 def check_limits(command: str, options: Options) -> None:
-    """Refuses an end after a bound that was not given."""
+    """Refuses an end after a bound that was not given, and where and when to go without going."""
     if options.end_after_max and not options.max_hold_s:
         raise WrongUsage(f'{command}: "--end-after-max" needs "--max-hold 2h", after which to end')
+    if (options.labels or options.overflow_after_s is not None) and not options.overflow:
+        name = "--labels" if options.labels else "--overflow-after"
+        raise WrongUsage(f'{command}: "{name}" is for "--overflow"')
 
 
 def take_no_words(command: str, options: Options) -> None:
