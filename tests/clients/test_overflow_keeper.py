@@ -210,7 +210,8 @@ def test_what_is_kept_goes_on_without_the_other_side(
     keeper.hang_up()
     assert keeper.process.wait() == 0  # the command asked it to end both
     (log,) = (tmp_path / "state" / "admission" / "overflow").iterdir()
-    assert log.read_text() == "alone\n"
+    # Nobody said that the first word was passed on.
+    assert log.read_text() == "begun\nalone\n"
     assert log.stat().st_mode & 0o777 == 0o600
     daemon.wait_until(daemon.is_idle)
 

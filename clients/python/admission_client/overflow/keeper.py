@@ -254,21 +254,22 @@ class Keeper:
             except Broken:
                 is_wanted = True  # so that it does not fail for want of a reader as it ends
                 if self._is_kept:
-                    with suppress(
-                        OSError
-                    ):  # then it is lost, and the command none the less goes on
-                        self._write_log(data)
+                    self._write_log(data)
             if not is_wanted:
                 await source.aclose()
                 break
         outlet.end()
 
     def _write_log(self, data: bytes) -> None:
-        if self._log is None:
-            self._log_path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._log = os.fdopen(os.open(self._log_path, flags, 0o600), "ab", buffering=0)
-        self._log.write(data)
+        """Keeps what nobody is there to be told; before it, what perhaps nobody has read."""
+        with suppress(OSError):  # then it is lost, and the command none the less goes on
+            if self._log is None:
+                self._log_path.parent.mkdir(parents=True, exist_ok=True)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+                self._log = os.fdopen(os.open(self._log_path, flags, 0o600), "ab", buffering=0)
+                for outlet in self._line.outlets.values():
+                    self._log.write(outlet.unread)
+            self._log.write(data)
 
     # --- the other side -------------------------------------------------------------------------
 
@@ -282,7 +283,9 @@ class Keeper:
                 self._heed(frame)
         except Broken:
             self._line.break_()
-            if not self._is_kept:
+            if self._is_kept:
+                self._write_log(b"")
+            else:
                 await self._end()
 
     def _heed(self, frame: Frame) -> None:

@@ -28,12 +28,14 @@ class Broken(Exception):
 
 
 class Outlet:
-    """A stream of bytes to the other side."""
+    """A stream of bytes to the other side. `unread` is what that has not yet said to have passed
+    on.
+    """
 
     def __init__(self, line: "Line", stream: int) -> None:
         self._line = line
         self._stream = stream
-        self._left = WINDOW_BYTES
+        self.unread = bytearray()
         self._news = trio.Event()
         self.is_refused = False
 
@@ -43,13 +45,13 @@ class Outlet:
         Raises:
             Broken: there is no other side any more.
         """
-        while self._left <= 0 and not self.is_refused and not self._line.is_broken:
+        while len(self.unread) >= WINDOW_BYTES and not self.is_refused and not self._line.is_broken:
             self._news = trio.Event()
             await self._news.wait()
         if self._line.is_broken:
             raise Broken
         if not self.is_refused:
-            self._left -= len(data)
+            self.unread += data
             self._line.put("data", stream=self._stream, data=data)
         return not self.is_refused
 
@@ -57,7 +59,7 @@ class Outlet:
         self._line.put("eof", stream=self._stream)
 
     def acknowledged(self, count: int) -> None:
-        self._left = min(WINDOW_BYTES, self._left + count)
+        del self.unread[: max(0, count)]
         self._news.set()
 
     def refused(self) -> None:
