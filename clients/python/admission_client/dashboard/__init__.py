@@ -6,7 +6,14 @@ It is a client of the daemon's socket like any other: the daemon opens no port f
 import sys
 
 from admission.protocol import BadConfiguration
-from admission_client.options import SOCKET, Option, parse, parse_port, take_no_words
+from admission_client.options import SOCKET, Option, parse, take_no_words
+
+
+def parse_port(written: str) -> int:
+    """A TCP port, or 0 for any that is free."""
+    if written.isascii() and written.isdigit() and int(written) < 1 << 16:
+        return int(written)
+    raise ValueError(f'"{written}" is no port; write a number from 0 to 65535')
 
 
 def dashboard(words: list[str]) -> int:
