@@ -179,13 +179,6 @@ def parse_count(written: str) -> int:
     raise ValueError(f'"{written}" is no whole number from 1 up')
 
 
-def parse_port(written: str) -> int:
-    """A TCP port, or 0 for any that is free."""
-    if written.isascii() and written.isdigit() and int(written) < 1 << 16:
-        return int(written)
-    raise ValueError(f'"{written}" is no port; write a number from 0 to 65535')
-
-
 def parse_descriptor(written: str) -> int:
     """The number of an open file descriptor."""
     if written.isascii() and written.isdigit():
