@@ -23,7 +23,7 @@ def test_a_missing_extra_is_one_sentence_that_says_how_to_add_it(
         dashboard(["--no-open"])
 
 
-@pytest.mark.parametrize("written", ["-1", "65536", "x", "", "８０"])
+@pytest.mark.parametrize("written", ["-1", "65536", "x", "", "\uff18\uff10"])
 def test_what_is_no_port_is_told(written: str) -> None:
     with pytest.raises(SystemExit) as end:
         dashboard(["--port", written])
