@@ -21,6 +21,7 @@ from typing import assert_never
 
 from admission.core import (
     by_hand,
+    deferring,
     estimates,
     filling,
     holding,
@@ -31,11 +32,13 @@ from admission.core import (
 )
 from admission.core import events as ev
 from admission.core.alarms import Alarms
+from admission.core.demand import Demand
 from admission.core.foresight import Remembered
+from admission.core.foretelling import expect
 from admission.core.governor import Governor
 from admission.core.ladder import Ladder
 from admission.core.learning import Learner
-from admission.core.leases import Bound, Caller, Holder, Lease, Reason, Waiter
+from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason, Waiter
 from admission.core.ledger import Ledger
 from admission.core.levels import Level, PoolSpec
 from admission.core.limits import Limits, refusal_of
@@ -62,7 +65,9 @@ class Admission:
         steer(self.pools, governor)
         self.alarms = Alarms()
         self.ladder = Ladder()
+        self.calm = deferring.Calm()
         self.learner = Learner(governor.throttle.learning)
+        self._teach()
         self._told_level = governor.row.level
         # When what fits and was not granted may be: it waits for the level's delay alone.
         self._ready_at = inf
@@ -89,6 +94,8 @@ class Admission:
         """When `TimePassed` is next to be fed; inf where nothing is due by itself."""
         ledger = self.ledger
         due_at = min(self._ready_at, ledger.next_by_hand_at)
+        if self.learner.paused:
+            due_at = min(due_at, self.learner.next_at())
         if ledger.frozen:
             due_at = min(due_at, self.ladder.next_at(ledger, self.governor))
         if self.governor.by_hand_until is not None:
@@ -120,13 +127,20 @@ class Admission:
         self.ledger.records = []
         if isinstance(event, ev.JournalFailed):
             self._take_back(now, event.records)  # what never was can't be over
+        had_paused = bool(self.learner.paused)
         self._expire(now)
         self._dispatch(now, event)
         if self.learner.tallies:
             effects += self.learner.note_ends(now, self.ledger.records)
+            expect(self.pools.get(BUDGETED), self.learner.estimates, self.governor)
+        if had_paused or self.learner.paused:
+            self._teach()
         if isinstance(event, STEERING):
             self._adopt_level()
-        sample = event.sample if isinstance(event, ev.Sampled) else None
+        sample = None
+        if isinstance(event, ev.Sampled):
+            sample = event.sample
+            deferring.look(self.ledger, self.governor, self.calm, event)
         if sample is not None or self.ledger.frozen:
             self.ladder.keep_up(self.ledger, self.governor, now, sample)
         self._settle(now)
@@ -168,14 +182,17 @@ class Admission:
             case estimates.Measured() | estimates.OutOfMemory() | estimates.Recalled():
                 agents = self.pools.get(BUDGETED)
                 leases = agents.leases if agents else {}
-                self.ledger.effects += self.learner.take(event, leases)
+                self.ledger.effects += self.learner.take(now, event, leases)
+                expect(agents, self.learner.estimates, self.governor)
             case ev.Woke():
                 self.governor.wake(now)
+                self.calm.forget()
             case ev.SetLevel():
                 self._set_level(now, event)
             case ev.Configured():
                 configure(event, self.pools, self.governor)
-                self.learner.estimates.adopt(event.throttle.learning)
+                self.learner.adopt(now, event.throttle.learning)
+                self._teach()
                 self.ledger.set_ageing(now, event.ageing)
             case ev.JournalWorks():
                 self.ledger.journal_works = True
@@ -197,8 +214,12 @@ class Admission:
                 self.ledger.end(now, one, reason)
             elif one.due_at <= now:
                 queueing.time_out(self.ledger, now, one)
+            elif one.is_deferred and one.deferred_until <= now:
+                deferring.end(self.ledger, one)
             else:
                 self.ledger.age(now, one)
+        if self.learner.paused:
+            self.learner.pass_time(now)
         if self.ledger.next_by_hand_at <= now:
             operating.expire(self.ledger, now)
         until = self.governor.by_hand_until
@@ -208,7 +229,16 @@ class Admission:
 
     def _sampled(self, event: ev.Sampled) -> None:
         agents = self.pools.get(BUDGETED)
-        self.governor.take(event.sample, agents.in_use if agents else 0, event.local_h)
+        sample = event.sample
+        self.governor.take(sample, agents.in_use if agents else 0, event.local_h)
+        leases = list(agents.leases) if agents else []
+        self.learner.note_rest(sample.memory_used_pct, sample.memory_total_bytes, leases)
+
+    def _teach(self) -> None:
+        """The pool of agents goes by what is learnt."""
+        if agents := self.pools.get(BUDGETED):
+            agents.learner = self.learner
+            agents.note_pauses()
 
     def _adopt_level(self) -> None:
         """Lets the pools go by what the governor says now, and tells of another level."""
@@ -248,19 +278,19 @@ class Admission:
             self.ledger.effects.append(ev.Told(event.caller, shared, shared=True))
         elif refusal := refusal_of(event, pool, self.ledger, self.limits):
             self.ledger.refuse(event.caller, *refusal)
+        elif why := self._impossible(claim):
+            self.ledger.refuse(event.caller, "impossible", why)
         elif why := deadlock(event, self.pools):
             self.ledger.refuse(event.caller, "would_deadlock", why)
         else:
-            wait_s = queueing.shorter(event.wait_s, event.by_s)
-            queueing.enqueue(
-                self.ledger,
-                now,
-                claim,
-                event.caller,
-                wait_s,
-                by_s=event.by_s,
-                resumes=event.resumes,
-            )
+            deferring.enqueue(self.ledger, self.governor, now, event)
+
+    def _impossible(self, claim: Claim) -> str | None:
+        """Why the memory can never do for this one, by what was learnt."""
+        memory = self.governor.memory
+        if claim.pool != BUDGETED or memory is None or not self.learner.estimates.knows_any:
+            return None
+        return Demand(memory, self.learner).impossible(claim)
 
     def _repeat(self, now: float, event: ev.Acquire, known: Lease | Waiter) -> None:
         """The same request again, after a broken connection: the same lease, or the same place."""
@@ -268,7 +298,8 @@ class Admission:
             message = "this request id is another process's; use a fresh one of 16 random bytes"
             self.ledger.refuse(event.caller, "not_permitted", message)
         elif isinstance(known, Waiter):
-            wait_s = queueing.shorter(event.wait_s, event.by_s)
+            by_s = None if event.defer else event.by_s
+            wait_s = queueing.shorter(event.wait_s, by_s)
             queueing.come_back(self.ledger, now, event.caller, known, wait_s)
         else:
             lease = self.ledger.take_up(known, event.caller)

@@ -17,6 +17,7 @@ from admission.core.answers import Told as Told
 from admission.core.answers import ToldLevel as ToldLevel
 from admission.core.answers import ToldReservation as ToldReservation
 from admission.core.by_hand import ByHand, Moved, Paused, Reserved, Unpaused, Unreserved
+from admission.core.deferral import Undeferred
 from admission.core.estimates import Experience, Learnt
 from admission.core.foresight import Remembered
 from admission.core.governor import Throttle
@@ -37,7 +38,8 @@ class Acquire:
     `parent` is a lease that the asking process says it runs under; it shares the lease of this
     pool whose holder stands among `ancestors`, itself and those above it, nearest first; unless
     it `is_new`, a lease of its own. Under which it stands is looked at all the same, as it may
-    wait for its own end.
+    wait for its own end. It can `defer`: wait until the load is low, at the latest until `by_s`,
+    which then refuses nobody.
     """
 
     caller: Caller
@@ -48,6 +50,7 @@ class Acquire:
     is_new: bool = False
     by_s: float | None = None
     resumes: int | None = None
+    defer: bool = False
 
 
 @value
@@ -305,6 +308,7 @@ Record = (
     | Paused
     | Unpaused
     | Moved
+    | Undeferred
     | shedding.Record
 )
 

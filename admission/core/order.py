@@ -73,6 +73,8 @@ class Queue:
     def __init__(self) -> None:
         self.ageing = Ageing()
         self.waiters: dict[int, Waiter] = {}
+        # Those of them that are put off.
+        self._deferred: set[int] = set()
         # Of those who have climbed: how many classes.
         self._climbed: dict[int, int] = {}
         # Those who don't go by shares, by the class in which they stand: in order, before the
@@ -97,18 +99,31 @@ class Queue:
 
     def add(self, waiter: Waiter) -> None:
         group = group_of(waiter.claim)
-        self.waiters[waiter.ticket] = waiter
+        self._put(waiter)
         self._waiting[group] = self._waiting.get(group, 0) + 1
         if group not in self._tags:
             self._tags[group] = max(self._started, self._idle_tags.pop(group, 0))
             self._lines[group] = {}
         self._line_up(waiter, group)
 
+    @property
+    def has_deferred(self) -> bool:
+        return bool(self._deferred)
+
+    def _put(self, waiter: Waiter) -> None:
+        self.waiters[waiter.ticket] = waiter
+        if waiter.is_deferred:
+            self._deferred.add(waiter.ticket)
+        elif self._deferred:
+            self._deferred.discard(waiter.ticket)
+
     def remove(self, waiter: Waiter) -> None:
         group = group_of(waiter.claim)
         self._step_out(waiter, group)
         self._climbed.pop(waiter.ticket, None)
         del self.waiters[waiter.ticket]
+        if waiter.is_deferred:
+            self._deferred.discard(waiter.ticket)
         self._waiting[group] -= 1
         if not self._waiting[group]:
             del self._waiting[group], self._lines[group]
@@ -122,11 +137,11 @@ class Queue:
         old = self.waiters[waiter.ticket]
         assert (waiter.claim, waiter.lease) == (old.claim, old.lease), "another place"
         if waiter.ahead == old.ahead:
-            self.waiters[waiter.ticket] = waiter
+            self._put(waiter)
             return
         group = group_of(waiter.claim)
         self._step_out(old, group)
-        self.waiters[waiter.ticket] = waiter
+        self._put(waiter)
         self._line_up(waiter, group)
 
     def age(self, waiter: Waiter, now: float) -> None:

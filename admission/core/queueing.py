@@ -35,6 +35,7 @@ def enqueue(
     lease: int | None = None,
     by_s: float | None = None,
     resumes: int | None = None,
+    deferred_until: float | None = None,
 ) -> None:
     """A new waiter at its place; or a refusal, if it would have to wait and does not want to.
 
@@ -48,6 +49,7 @@ def enqueue(
         by_s: it must have started within that; it is refused where the estimate is longer.
         resumes: the lease that it goes on with; where that was parked, and was the same user's, it
             stands at the head of its class.
+        deferred_until: it is put off until then at most; None: it is not.
     """
     pool = ledger.pools[claim.pool]
     deadline_at = inf if wait_s is None else now + wait_s
@@ -55,6 +57,8 @@ def enqueue(
     waiter = Waiter(
         ledger.last_ticket + 1, claim, caller, now, deadline_at, lease=lease, ahead=int(is_back)
     )
+    if deferred_until is not None:
+        waiter = replace(waiter, is_deferred=True, deferred_until=deferred_until)
     is_next = ledger.journal_works and filling.is_next(pool, waiter, now)
     if wait_s == 0 and not is_next:
         why = places.obstacle(pool, waiter, now) if ledger.journal_works else UNWRITABLE

@@ -9,6 +9,8 @@ from pathlib import Path
 from msgspec import structs
 
 from admission.core.budget import Budget
+from admission.core.deferral import Defer
+from admission.core.estimates import Learning
 from admission.core.foresight import Foresight
 from admission.core.governor import Patience, Throttle
 from admission.core.growth import Growth
@@ -23,8 +25,10 @@ from admission.service.config_file import (
     MIB,
     BudgetTable,
     ForecastTable,
+    LearningTable,
     LevelTable,
     LimitsTable,
+    NotifyTable,
     QueueTable,
     ShedTable,
     ThrottleTable,
@@ -60,6 +64,7 @@ class Config:
     first_frame_s: float = 10.0
     access: Access = field(default_factory=Access)
     stopped_s: float = 60.0
+    notify: NotifyTable = field(default_factory=NotifyTable)
 
     @property
     def levels(self) -> Levels:
@@ -118,6 +123,7 @@ def parse(text: str, path: str) -> Config:
             _throttle(throttle, levels),
             foresight=_foresight(file.forecast, path),
             shed=_shed(file.shed),
+            defer=Defer(**structs.asdict(file.defer)),
         ),
         pools=_pools(file.pools, levels, path),
         core_limits=_core_limits(limits, file.queue, access),
@@ -130,6 +136,7 @@ def parse(text: str, path: str) -> Config:
         first_frame_s=limits.first_frame_s,
         access=access,
         stopped_s=limits.stopped_s,
+        notify=file.notify,
     )
 
 
@@ -168,6 +175,7 @@ def _throttle(table: ThrottleTable, levels: Levels) -> Throttle:
             node_processes=table.node_processes,
         ),
         growth=Growth(agents_max=table.agents_max),
+        learning=_learning(table.learning),
         policy=table.policy,
     )
 
@@ -182,6 +190,11 @@ def _foresight(table: ForecastTable, path: str) -> Foresight:
 
 def _shed(table: ShedTable) -> Shed:
     return Shed(**{**structs.asdict(table), "policy": tuple(dict.fromkeys(table.policy))})
+
+
+def _learning(table: LearningTable) -> Learning:
+    given = structs.asdict(table)
+    return Learning(is_on=given.pop("enabled"), **given)
 
 
 def _budget(table: BudgetTable) -> Budget:

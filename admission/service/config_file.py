@@ -7,6 +7,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from admission.core.budget import Budget
+from admission.core.deferral import Defer
+from admission.core.estimates import Learning
 from admission.core.foresight import Foresight
 from admission.core.governor import Patience
 from admission.core.legs import Legs
@@ -17,7 +19,8 @@ from admission.protocol import BadConfiguration
 
 # The defaults are the core's own, and stand nowhere else.
 _BUDGET, _PATIENCE, _LEGS, _AGEING = Budget(), Patience(), Legs(), Ageing()
-_LIMITS, _FORESIGHT, _SHED = Limits(), Foresight(), Shed()
+_LIMITS, _FORESIGHT, _SHED, _LEARNING = Limits(), Foresight(), Shed(), Learning()
+_DEFER = Defer()
 MIB = 1 << 20
 
 Percent = Annotated[float, Meta(gt=0, le=1000)]
@@ -54,6 +57,19 @@ class BudgetTable(Struct, forbid_unknown_fields=True):
     window_s: Annotated[float, Meta(ge=0, le=86_400)] = _BUDGET.window_s
 
 
+class LearningTable(Struct, forbid_unknown_fields=True):
+    """`[throttle.learning]`: what tasks take, learnt; `core.estimates.Learning` explains it."""
+
+    enabled: bool = _LEARNING.is_on
+    margin: Annotated[float, Meta(ge=1, le=10)] = _LEARNING.margin
+    prior_runs: Annotated[float, Meta(gt=0, le=1000)] = _LEARNING.prior_runs
+    settled: Annotated[float, Meta(ge=0, le=1)] = _LEARNING.settled
+    sure_runs: Annotated[int, Meta(ge=1, le=30)] = _LEARNING.sure_runs
+    failures: Annotated[int, Meta(ge=1, le=30)] = _LEARNING.failures
+    pause_s: Seconds = _LEARNING.pause_s
+    pause_max_s: Seconds = _LEARNING.pause_max_s
+
+
 Counts = tuple[Positive, Positive, Positive]
 
 
@@ -77,6 +93,7 @@ class ThrottleTable(Struct, forbid_unknown_fields=True):
     node_processes: Counts | None = None
     workspaces: list[str] = []
     budget: BudgetTable = msgspec.field(default_factory=BudgetTable)
+    learning: LearningTable = msgspec.field(default_factory=LearningTable)
     # Where levels 1, 2 and 3 begin, by the names of the user's document; see `Threshold`.
     memory_medium_pct: Percent | None = None
     memory_high_pct: Percent | None = None
@@ -117,6 +134,14 @@ class ForecastTable(Struct, forbid_unknown_fields=True):
     window_s: Annotated[float, Meta(ge=5, le=600)] = _FORESIGHT.window_s
 
 
+class DeferTable(Struct, forbid_unknown_fields=True):
+    """`[defer]`; `core.deferring` explains it."""
+
+    max_s: Annotated[float, Meta(gt=0, le=1e6)] = _DEFER.max_s
+    idle_cpu_pct: Annotated[float, Meta(ge=0, le=100)] = _DEFER.idle_cpu_pct
+    idle_s: Annotated[float, Meta(ge=0, le=1e6)] = _DEFER.idle_s
+
+
 class LimitsTable(Struct, forbid_unknown_fields=True):
     connections: Positive = 1024
     waiters: Positive = 10_000
@@ -146,6 +171,16 @@ class ShedTable(Struct, forbid_unknown_fields=True):
     freeze_rest_s: Annotated[float, Meta(ge=20, le=86_400)] = _SHED.freeze_rest_s
 
 
+class NotifyTable(Struct, forbid_unknown_fields=True, frozen=True):
+    """`[notify]`: who is told of what, besides the log; `service.notifying` explains it."""
+
+    desktop: bool = False
+    # A program and its arguments; no shell reads it.
+    command: tuple[Annotated[str, Meta(pattern=r"^[^\x00]+$", max_length=4096)], ...] = ()
+    on: tuple[Literal["level", "wait", "hold"], ...] = ("level", "wait")
+    min_interval_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
+
+
 class AgentTable(Struct, forbid_unknown_fields=True):
     """`[agents.NAME]`: for `admission run`, which reads it itself; see its `profiles`."""
 
@@ -167,9 +202,11 @@ class File(Struct, forbid_unknown_fields=True):
     agents: dict[str, AgentTable] = {}
     queue: QueueTable = msgspec.field(default_factory=QueueTable)
     forecast: ForecastTable = msgspec.field(default_factory=ForecastTable)
+    defer: DeferTable = msgspec.field(default_factory=DeferTable)
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     access: AccessTable = msgspec.field(default_factory=AccessTable)
     shed: ShedTable = msgspec.field(default_factory=ShedTable)
+    notify: NotifyTable = NotifyTable()
 
 
 def read_file(text: str, path: str) -> File:
@@ -238,9 +275,11 @@ def _known_keys(at: str) -> list[str]:
         (r"\.agents\[.*\]", AgentTable),
         (r"\.queue", QueueTable),
         (r"\.forecast", ForecastTable),
+        (r"\.defer", DeferTable),
         (r"\.limits", LimitsTable),
         (r"\.access", AccessTable),
         (r"\.shed", ShedTable),
+        (r"\.notify", NotifyTable),
     ]
     return [
         key for place, kind in by_place if re.fullmatch(place, at) for key in kind.__struct_fields__

@@ -36,7 +36,9 @@ from admission.service.local_hours import local_hours_now
 from admission.service.measuring.measuring import Measuring
 from admission.service.measuring.scales import Scales
 from admission.service.metrics import metrics_map
+from admission.service.notifying import Notifying, of_alarm, of_level
 from admission.service.queue_views import alarm_map, hand_map, shed_map
+from admission.service.recommending import Recommendations
 from admission.service.sampler import Sampler
 from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
@@ -107,6 +109,8 @@ class Daemon:
         self._following = following or Following(Trees())
         self.survey = Survey(core, clock, socket, self._following.trees)
         self.tasks = Tasks(history)
+        self.recommendations = Recommendations(core, clock, self, history)
+        self.notifying = Notifying(lambda: self.config.notify, clock)
         path = Path(socket) if socket else None
         self.measuring = Measuring(self._following.trees, Scales(path))
         self.shedder = Shedder(
@@ -116,7 +120,7 @@ class Daemon:
             self._tell_holder,
         )
         self._doers = self._what_is_done()
-        self._places = Places()
+        self.places = Places()
         self._inbox: deque[ev.Event] = deque()
         self._is_feeding = False
         self._is_stopping = False
@@ -153,7 +157,7 @@ class Daemon:
             if self.core.wakeup() != self._due_at:
                 self._rearmed.set()
             if self.core.ledger.waiting:
-                self._places.changed.set()
+                self.places.changed.set()
         finally:
             self._is_feeding = False
 
@@ -217,6 +221,7 @@ class Daemon:
             if self.core.governor.sample is not None:
                 self._note_metrics(self.core.governor.sample)
         elif isinstance(record, ev.Granted):
+            self.places.foretold.start(record.lease.ticket, record.lease.granted_at)
             # At once for a new tree; for all that are out, with each sample.
             self.sensors.is_close |= record.lease.claim.bound is Bound.TREE
             self.sensors.wanted_every_s = self.measuring.pass_every_s
@@ -232,6 +237,7 @@ class Daemon:
 
     def _alarm(self, alarm: Alarm) -> None:
         self.counts.alarms += 1
+        self.notifying.note(of_alarm(alarm))
         told = alarm_map(alarm)
         what = f"lease {alarm.number}" if alarm.is_held else f"ticket {alarm.number}"
         concerns = {"lease" if alarm.is_held else "ticket": alarm.number}
@@ -240,8 +246,9 @@ class Daemon:
 
     def _log_level(self, record: ev.LevelChanged) -> None:
         self.level_since = self.clock()
-        name = self.core.governor.levels[record.level].name
-        log.info("level %d (%s): %s", record.level, name, "; ".join(record.reasons) or "all calm")
+        row = self.core.governor.levels[record.level]
+        self.notifying.note(notice := of_level(row, record.reasons))
+        log.info("level %d (%s): %s", record.level, row.name, notice.text)
 
     # --- what can be asked ----------------------------------------------------------------------
 
@@ -336,11 +343,10 @@ class Daemon:
             nursery.start_soon(self.shedder.run)
             nursery.start_soon(self._keep_time)
             nursery.start_soon(self._books.keep, lambda: self.feed(ev.JournalWorks()))
-            nursery.start_soon(self._places.keep_telling, self.core.ledger, self.lines, self.clock)
-            nursery.start_soon(self._sampling.run)
-            nursery.start_soon(self.workspaces.run)
-            nursery.start_soon(self.survey.run)
-            nursery.start_soon(self.tasks.run)
+            nursery.start_soon(self.places.keep_telling, self.core.ledger, self.lines, self.clock)
+            keepers = [self._sampling.run, self.workspaces.run, self.survey.run, self.tasks.run]
+            for keep in [*keepers, self.recommendations.run, self.notifying.run]:
+                nursery.start_soon(keep)
 
     async def _keep_time(self) -> None:
         """Feeds `TimePassed` when the core's one deadline has come, and not before."""

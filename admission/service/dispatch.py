@@ -62,6 +62,8 @@ def dispatch(daemon: Daemon, line: Line, body: bytes) -> None:
             tell = partial(_tell_found, line, message_id)
             viewer = daemon.access.viewer(line.peer)
             daemon.tasks.wish(Wish(viewer, request.task, request.since_s, tell))
+        elif isinstance(request, rq.RecommendationsRequest):
+            daemon.recommendations.wish(partial(_tell_found, line, message_id))
         else:
             line.send({"id": message_id, "ok": True, **_look(daemon, line, message_id, request)})
     except AdmissionError as error:
@@ -207,6 +209,7 @@ def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acqui
         is_new,
         request.by_s,
         request.resumes,
+        request.defer,
     )
 
 
@@ -266,7 +269,8 @@ def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> F
             daemon.watchers.add(line, message_id, topics, first)
             return {}
         case rq.ExplainRequest():
-            return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks, viewer)
+            score = daemon.places.foretold.score()
+            return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks, viewer, score)
         case rq.MetricsRequest():
             return {"version": __version__, "pid": os.getpid(), **daemon.metrics()}
         case rq.ReloadRequest():

@@ -57,6 +57,7 @@ class AcquireRequest(Request):
     resumes: Number | None = None
     agent: Label = ""
     workspace: Label = ""
+    defer: bool = False
 
 
 class CancelRequest(Request):
@@ -190,6 +191,10 @@ class TasksRequest(Request):
     op = "tasks"
     task: Label | None = None
     since_s: SecondsAboveZero | None = None
+
+
+class RecommendationsRequest(Request):
+    op = "recommendations"
 
 
 class ReloadRequest(Request):

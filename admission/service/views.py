@@ -8,6 +8,7 @@ from math import floor
 from admission.core import events as ev
 from admission.core import shedding
 from admission.core.admission import Admission
+from admission.core.deferral import Undeferred
 from admission.core.governor import Governor
 from admission.core.leases import Claim, Holder, Lease, Waiter
 from admission.core.levels import Level
@@ -208,6 +209,7 @@ def waiting_map(place: Place, now: float, climbed: int = 0) -> Frame:
         "waiting_s": round(now - waiter.queued_at, 3),
         "moved": ("back", "", "front")[(waiter.ahead > 0) - (waiter.ahead < 0) + 1],
         "climbed": climbed,
+        "deferred_s": round(waiter.deferred_until - now, 3) if waiter.is_deferred else None,
     }
 
 
@@ -270,8 +272,9 @@ def record_map(record: ev.Record, level: Level, now: float) -> tuple[str, Frame]
             return "lease", {"event": "followed", "lease": number, "left": pids_of(left)}
         case ev.Queued(waiter):
             return "queue", {"event": "waiting", "ticket": waiter.ticket, **claim_map(waiter)}
-        case ev.Left(ticket, why):
-            return "queue", {"event": "left", "ticket": ticket, "why": why}
+        case ev.Left() | Undeferred():
+            what = {"why": record.why} if isinstance(record, ev.Left) else {}
+            return "queue", {"event": type(record).__name__.lower(), "ticket": record.ticket} | what
         case ev.LevelChanged(reasons=reasons):
             return "level", level_event(level, reasons)
         case ev.Numbered() | ev.Ended() | shedding.Parked():

@@ -52,7 +52,8 @@ def figures(folder: Path) -> str:
                 _row(page, LEASES - 1).wait_for()
                 clock = page.context.new_cdp_session(page)
                 clock.send("Performance.enable", {"timeDomain": "threadTicks"})
-                late_ms = _change(page, crowd, leases)
+                late_ms = {"a change of the level": _levels(page, stage)}
+                late_ms["a lease"] = _change(page, crowd, leases)
                 said = _table(page, late_ms) + _taken(page, clock)
                 browser.close()
             dashboard.end()
@@ -90,10 +91,25 @@ def _taken(page: Any, clock: Any) -> str:
     return f"\n\nof CPU for each: {script_ms:.1f} ms in scripts, {style_ms:.1f} ms in layout"
 
 
-def _table(page: Any, late_ms: list[float]) -> str:
+def _levels(page: Any, stage: Stage) -> list[float]:
+    """How long until the page shows a level that is set."""
+    late_ms = []
+    for number in range(CHANGES):
+        begun = time.perf_counter()
+        stage.set_level(number % 2 + 1)
+        page.locator(f"#level-numeral[data-level='{number % 2 + 1}']").wait_for()
+        late_ms.append(1000 * (time.perf_counter() - begun))
+        page.wait_for_timeout(200)
+    with stage.client() as client:
+        client.ask("level", {"auto": True})
+    return late_ms
+
+
+def _table(page: Any, late_ms: dict[str, list[float]]) -> str:
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     lines = [f"first paint {paint:.0f} ms"]
-    lines.append(f"a lease is shown after {median(late_ms):.0f} ms, {max(late_ms):.0f} at most")
+    for what, each in late_ms.items():
+        lines.append(f"{what} is shown after {median(each):.0f} ms, {max(each):.0f} at most")
     lines += ["", "| news | times | ms, median | at most | the first |", "|---|---|---|---|---|"]
     for name, taken in sorted(page.evaluate("window.measures").items()):
         most = max(taken[1:], default=0.0)

@@ -9,7 +9,7 @@ COLOURS = 256
 SHOTS = (
     ("dashboard-light", "light", 1280, 1120),
     ("dashboard-dark", "dark", 1280, None),
-    ("dashboard-phone", "light", 360, 780),
+    ("dashboard-phone", "light", 360, 1560),
 )
 SETTLE_MS = 1_500
 
@@ -45,5 +45,4 @@ def _shrink(path: Path) -> None:
         return
 
     opened: Any = Image.open(path)
-    # Octree keeps small areas of a colour of their own, which a median loses.
-    opened.convert("RGB").quantize(COLOURS, method=2, dither=0).save(path, optimize=True)
+    opened.convert("RGB").quantize(COLOURS, kmeans=1, dither=0).save(path, optimize=True)

@@ -145,6 +145,54 @@ def test_the_same_in_numbers(screen: Shown) -> None:
         assert "% now" in said
 
 
+def test_rows_are_found_and_ordered(screen: Shown) -> None:
+    with (
+        screen.page() as page,
+        screen.held("--task", "beta of the cart"),
+        screen.held("--task", "alpha of the cart"),
+        screen.held("--task", "something else"),
+    ):
+        names = page.locator("#leases-table tbody th .wide")
+        for name in ("beta", "alpha", "something"):
+            row(page, "leases", name).wait_for()
+        page.get_by_label("Filter leases and queue").fill("Cart")
+        row(page, "leases", "something").wait_for(state="detached")
+        order = page.locator("#leases-table thead").get_by_role("button", name="Task")
+        order.click()
+        assert names.all_inner_texts() == ["beta of the cart", "alpha of the cart"]
+        order.click()
+        assert names.all_inner_texts() == ["alpha of the cart", "beta of the cart"]
+        order.click()
+        page.get_by_label("Filter leases and queue").fill("")
+        row(page, "leases", "something").wait_for()
+
+
+FLEET = {
+    "node": "here",
+    "state": "joined",
+    "problem": None,
+    "nodes": [
+        {"node": "build2", "self": False, "state": "open", "level": 1, "out": 2, "capacity": 3}
+        | {"waiting": 4, "cost": 1.5, "labels": ["gpu"], "seen_s": 3.0},
+    ],
+    "pools": [
+        {"pool": "api", "capacity": 20, "held": 7, "waiting": 0, "own_held": 3}
+        | {"own_waiting": 0, "lost": []},
+    ],
+}
+
+
+def test_a_fleet_is_shown_where_there_is_one(screen: Shown) -> None:
+    """As a daemon in a fleet answers; this one is in none."""
+    with screen.page() as page:
+        assert not page.locator("#fleet").is_visible()
+        page.route("**/fleet", lambda asked: asked.fulfill(json=FLEET))
+        page.reload()
+        assert "2 of 3" in row(page, "fleet", "build2").inner_text()
+        assert "7 of 20" in row(page, "fleet-pools", "api").inner_text()
+        page.unroute("**/fleet")
+
+
 WIDER_THAN_ITS_PLACE = """
 [...document.querySelectorAll(".scroll, html")]
   .filter((one) => one.scrollWidth > one.clientWidth)

@@ -17,9 +17,11 @@ from admission.core.leases import Bound, Holder, Lease, Reason, State, Waiter
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
 from admission.core.order import Ageing
-from tests.core import books_of_shedding
+from tests.core import books_of_deferring, books_of_shedding
 from tests.core.books_of_alarms import Rung
+from tests.core.books_of_demand import spoken_for_bytes
 from tests.core.books_of_hand import Hand, moved
+from tests.core.books_of_learning import Lessons
 from tests.core.turns import Turns
 
 # So many who ask for too much are passed by one that does not.
@@ -61,9 +63,10 @@ def survivors(records: tuple[ev.Record, ...]) -> tuple[list[Lease], list[Waiter]
             lease = leases[record.lease]
             leases[record.lease] = replace(lease, is_left=True, tree=record.left)
     waiters = [one.waiter for one in records if isinstance(one, ev.Queued)]
+    waiters_left = [one for one in waiters if one.ticket not in left]
     return (
         [lease for lease in leases.values() if lease.id not in ended],
-        [moved(records, waiter) for waiter in waiters if waiter.ticket not in left],
+        [books_of_deferring.marked(records, moved(records, one)) for one in waiters_left],
     )
 
 
@@ -91,9 +94,11 @@ class Books:
         self.granted: dict[int, Waiter] = {}
         # Whether who came last may be refused by an estimate, which the books don't make.
         self.may_be_too_late = False
+        self.lessons = Lessons(governor)
         self.hand = Hand()
         self.rung = Rung()
         self.is_advised = False
+        self.rest = books_of_deferring.Rest()
         # When a holder was last asked to end, and the leases that were parked, with their users.
         self.parked_at = -inf
         self.parked: list[tuple[int, int]] = []
@@ -140,6 +145,8 @@ class Books:
         barred = self.hand.out_of_reach(waiter.claim, self.leases.values())
         if waiter.claim.weight > self.capacity(waiter.claim.pool) - barred:
             return True
+        if waiter.is_deferred or (waiter.lease is None and self.lessons.pauses(waiter.claim)):
+            return True
         return waiter.caller is None and not waiter.keeps_place
 
     def of_pool(self, pool: str) -> list[Waiter]:
@@ -180,6 +187,11 @@ class Books:
         if reading is None or reading.memory_used_pct is None or not reading.memory_total_bytes:
             return True
         leases = [one for one in self.leases.values() if one.claim.pool == "agents"]
+        in_use = reading.memory_used_pct * reading.memory_total_bytes
+        if self.lessons.has_a_say:
+            kept = self.hand.kept_from(waiter.claim, leases)
+            spoken_for = spoken_for_bytes(self.lessons, waiter, leases, kept)
+            return in_use + 100 * spoken_for <= budget.ceiling_pct * reading.memory_total_bytes
         # One that regains its units is in the reading already.
         promised = 0.0 if waiter.lease in self.leases else float(waiter.claim.weight)
         promised += self.hand.kept_from(waiter.claim, leases)
@@ -190,7 +202,6 @@ class Books:
         bursts = budget.spread * sqrt(sum(weight * weight for weight in weights))
         spoken_for = promised * budget.mean_bytes
         spoken_for += bursts * (budget.peak_bytes - budget.mean_bytes)
-        in_use = reading.memory_used_pct * reading.memory_total_bytes
         return in_use + 100 * spoken_for <= budget.ceiling_pct * reading.memory_total_bytes
 
     def _is_next(self, now: float, waiter: Waiter) -> bool:
@@ -238,7 +249,8 @@ class Books:
                 due.append(self.ready_at(waiter.claim.pool))
         if self.by_hand is not None:
             due.append(self.by_hand[1])
-        due += [self.hand.due_next(), self.rung.due_next(self), books_of_shedding.due_next(self)]
+        due += [self.hand.due_next(), self.rung.due_next(self), self.lessons.due_next()]
+        due += [books_of_shedding.due_next(self), books_of_deferring.due_next(self)]
         return min(due, default=inf)
 
     def refuse_late(self, refused: ev.Refused) -> bool:
@@ -307,6 +319,7 @@ class Books:
             elif one.ticket in self.waiters:
                 code = "timeout" if one.deadline_at <= now else "cancelled"
                 self.chains.append(self.leave(one, code))
+        books_of_deferring.pass_time(self, now)
         self.chains += self.hand.pass_time(now)
         if self.by_hand is not None and self.by_hand[1] <= now:
             self.set_by_hand(None)

@@ -4,6 +4,9 @@
 `before` stands exactly once in its file. A new rule in the core comes with a bug here.
 """
 
+from tests.core.bugs_of_advice import WHAT_IS_RECOMMENDED
+from tests.core.bugs_of_deferring import WHAT_CAN_WAIT
+from tests.core.bugs_of_demand import ON_DEMAND
 from tests.core.bugs_of_forecasts import WHAT_IS_FORESEEN
 from tests.core.bugs_of_hand import WHAT_A_HAND_WISHES
 from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
@@ -78,8 +81,8 @@ WHO_IS_SERVED = (
     bug(
         "one that is too large for the level is waited for",
         "pool.py",
-        "            if first is None or (first.caller and first.claim.weight <= self.capacity):\n",
-        "            if first is None or first.caller:\n",
+        "        has_room = first.claim.weight <= self.capacity\n",
+        "        has_room = True\n",
     ),
     bug(
         "the level's delay between grants is ignored",
@@ -294,12 +297,8 @@ WHAT_SURVIVES = (
     bug(
         "what could not be written is ended all the same",
         "admission.py",
-        "        if isinstance(event, ev.JournalFailed):\n"
-        "            self._take_back(now, event.records)  # what never was can't be over\n"
-        "        self._expire(now)\n",
-        "        self._expire(now)\n"
-        "        if isinstance(event, ev.JournalFailed):\n"
-        "            self._take_back(now, event.records)\n",
+        "            self._take_back(now, event.records)  # what never was can't be over\n",
+        "            self._expire(now)\n            self._take_back(now, event.records)\n",
     ),
     bug(
         "a request is judged by a level that has just ended",
@@ -331,8 +330,8 @@ WHAT_MEMORY_ALLOWS = (
     bug(
         "what a yielded lease still owes is forgotten",
         "budget.py",
-        "for one in leases)\n\n    def _unshown",
-        "for one in leases if one.is_out)\n\n    def _unshown",
+        "for one in leases)\n\n    def unshown(",
+        "for one in leases if one.is_out)\n\n    def unshown(",
     ),
     bug(
         "one that regains its units is counted twice",
@@ -366,4 +365,7 @@ BUGS: tuple[Bug, ...] = (
     *WHAT_A_HAND_WISHES,
     *WHAT_IS_FORESEEN,
     *UNDER_PRESSURE,
+    *WHAT_CAN_WAIT,
+    *ON_DEMAND,
+    *WHAT_IS_RECOMMENDED,
 )

@@ -48,8 +48,8 @@ WHAT_A_HAND_WISHES = (
     bug(
         "what is kept is no promise to the budget",
         "pool.py",
-        "self.leases.values(), self.kept_from(waiter))",
-        "self.leases.values())",
+        "leases, kept = self.leases.values(), self.kept_from(waiter)\n",
+        "leases, kept = self.leases.values(), 0\n",
     ),
     bug(
         "who is meant is held up by the budget",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from admission.core import events as ev
 from admission.core.budget import Budget
 from admission.core.leases import Bound, Claim, Class
 from admission.core.levels import LEVELS
@@ -319,6 +320,9 @@ def walk(small: SmallWorld) -> int:
         ageing=small.ageing,
         shed=small.shed,
     )
+    if small.defer:
+        start.throttle = replace(start.throttle, defer=small.defer)
+        start.feed(0.0, ev.Configured(start.throttle, start.specs, start.ageing))
     start.has_groups = len({(ask.claim.uid, ask.claim.group) for ask in small.asks}) > 1
     seen = {fingerprint(start)}
     to_visit = deque([(start, Story())])

@@ -97,6 +97,7 @@ OF_A_LEASE: list[Frame] = [
     {"op": "resume"},
 ]
 OPERATORS_ALONE: list[Frame] = [
+    {"op": "recommendations"},
     {"op": "level", "set": 3},
     {"op": "level", "auto": True},
     {"op": "level", "off": True},

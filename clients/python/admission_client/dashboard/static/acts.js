@@ -4,7 +4,12 @@
 import { element, find, put } from "./dom.js";
 
 const KEPT = "admission-token";
-const FOR = [["10m", 600], ["30m", 1800], ["1h", 3600], ["4h", 14400]];
+const FOR = [
+  ["10m", 600],
+  ["30m", 1800],
+  ["1h", 3600],
+  ["4h", 14400],
+];
 const TOAST_MS = 5_000;
 
 let token = takeToken();
@@ -35,7 +40,9 @@ async function send(what) {
     body: JSON.stringify(what),
   });
   const kind = answer.headers.get("content-type") ?? "";
-  const said = kind.includes("json") ? await answer.json() : { error: { message: await answer.text() } };
+  const said = kind.includes("json")
+    ? await answer.json()
+    : { error: { message: await answer.text() } };
   if (!answer.ok) throw new Error(said.error?.message ?? `refused (${answer.status})`);
   return said;
 }
@@ -60,7 +67,13 @@ export function ask({ title, text, fields = [], command, what, yes, done }) {
   find("dialog-problem").hidden = true;
   const inputs = fields.map(field);
   find("dialog-fields").replaceChildren(...inputs.map(({ label }) => label));
-  const chosen = () => Object.fromEntries(inputs.map(({ name, input }) => [name, input.type === "checkbox" ? input.checked : input.value]));
+  const chosen = () =>
+    Object.fromEntries(
+      inputs.map(({ name, input }) => [
+        name,
+        input.type === "checkbox" ? input.checked : input.value,
+      ]),
+    );
   const tell = () => put(find("dialog-command"), command(chosen()));
   find("dialog-fields").oninput = tell;
   tell();

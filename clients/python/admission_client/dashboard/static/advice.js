@@ -1,7 +1,7 @@
 // Recommendations: what, why, and the command to copy.
 
 import { toast } from "./acts.js";
-import { element, find, keyed, mark, put } from "./dom.js";
+import { element, find, keyed, attribute, put } from "./dom.js";
 import { count } from "./words.js";
 
 export function showAdvice({ recommendations }) {
@@ -28,7 +28,7 @@ function fill(line, one) {
   const [code, button] = line.children[2].children;
   line.children[2].hidden = !one.command;
   put(code, one.command);
-  mark(button, "aria-label", `Copy: ${one.command}`);
+  attribute(button, "aria-label", `Copy: ${one.command}`);
 }
 
 async function copy(text) {

@@ -1,7 +1,7 @@
 // Memory, CPU and pressure over time, drawn by uPlot on one axis of time. The levels stand behind the
 // lines, and the bounds that lead to them across.
 
-import { element, keyed, put, mark as attribute } from "./dom.js";
+import { element, keyed, put, attribute } from "./dom.js";
 import { colours } from "./theme.js";
 import { clock, mark, percent } from "./words.js";
 
@@ -46,7 +46,7 @@ export class Charts {
         plot.setScale("x", { min: seen.from, max: seen.to });
         plot.setScale("y", { min: 0, max: this.#most(kind) });
       });
-      this.#say(kind);
+      this.#say(kind, this.#pointed(plot));
     }
   }
 
@@ -84,7 +84,11 @@ export class Charts {
     const series = [{}];
     const bands = [];
     for (const [, , colour] of KINDS[kind].lines) {
-      series.push({ stroke: paint[colour], width: 1.5, points: { size: 4, width: 0, fill: paint[colour] } });
+      series.push({
+        stroke: paint[colour],
+        width: 1.5,
+        points: { size: 4, width: 0, fill: paint[colour] },
+      });
       series.push({ stroke: "transparent", width: 0, points: { show: false } });
       bands.push({ series: [series.length - 1, series.length - 2], fill: paint[`${colour}-soft`] });
     }
@@ -107,7 +111,6 @@ export class Charts {
         bands,
         hooks: {
           drawClear: [(plot) => drawLevels(plot, this.seen)],
-          drawSeries: [],
           draw: [(plot) => drawBounds(plot, this.seen.bounds[kind] ?? [])],
           setCursor: [(plot) => this.#hover(plot)],
         },
@@ -130,12 +133,21 @@ export class Charts {
     };
   }
 
+  /** What the pointer is on: an index of the points, or null. */
+  #pointed(plot) {
+    const isOn = plot.cursor.left >= 0 && this.seen.points.at.length > 0;
+    return isOn ? plot.posToIdx(plot.cursor.left) : null;
+  }
+
   #hover(plot) {
-    const at = plot.cursor.idx ?? null;
-    const index = plot.cursor.left >= 0 && at !== null ? at : null;
+    const index = this.#pointed(plot);
     for (const kind of Object.keys(KINDS)) this.#say(kind, index);
     const { points } = this.seen;
-    this.onHover(index === null ? null : { at: points.at[index], left: plot.cursor.left, ...pick(points, index) });
+    this.onHover(
+      index === null
+        ? null
+        : { at: points.at[index], left: plot.cursor.left, ...pick(points, index) },
+    );
   }
 
   /** The figures beside the name, of the instant under the cursor or the last one; and in words. */
@@ -150,10 +162,16 @@ export class Charts {
     const make = ([, , colour]) => element("span", `figure ${colour}`);
     keyed(holder.querySelector(".value"), KINDS[kind].lines, ([field]) => field, make, figure);
     if (index !== null) return;
-    const words = KINDS[kind].lines.map(([field, name]) => inWords(field, name || KINDS[kind].name, points));
+    const words = KINDS[kind].lines.map(([field, name]) =>
+      inWords(field, name || KINDS[kind].name, points),
+    );
     const bounds = this.seen.bounds[kind] ?? [];
     const limits = bounds.length ? ` Bounds at ${bounds.map(percent).join(", ")}.` : "";
-    attribute(holder.querySelector(".plot"), "aria-label", `${words.join(". ")}, since ${clock(from)}.${limits}`);
+    attribute(
+      holder.querySelector(".plot"),
+      "aria-label",
+      `${words.join(". ")}, since ${clock(from)}.${limits}`,
+    );
   }
 }
 
@@ -175,7 +193,11 @@ function lastOf(values) {
   return null;
 }
 
-const pick = (points, index) => ({ level: points.level[index], held: points.inUse[index], waiting: points.waiting[index] });
+const pick = (points, index) => ({
+  level: points.level[index],
+  held: points.inUse[index],
+  waiting: points.waiting[index],
+});
 
 const valueAxis = (paint) => ({
   size: GUTTER,
@@ -187,7 +209,7 @@ const valueAxis = (paint) => ({
   ticks: { show: false },
 });
 
-/** What was in force when: each stretch of a level above 0 as a tint, each change as a line. */
+/** What was in force when: each level above 0 as a tint, and all of them as a strip at the foot. */
 function drawLevels(plot, seen) {
   const { ctx, bbox } = plot;
   const paint = colours();
@@ -202,7 +224,12 @@ function drawLevels(plot, seen) {
       ctx.fillRect(left, bbox.top, right - left, bbox.height);
     }
     ctx.globalAlpha = 0.9;
-    ctx.fillRect(left, bbox.top + bbox.height - 2 * devicePixelRatio, right - left, 2 * devicePixelRatio);
+    ctx.fillRect(
+      left,
+      bbox.top + bbox.height - 2 * devicePixelRatio,
+      right - left,
+      2 * devicePixelRatio,
+    );
   }
   ctx.restore();
 }

@@ -16,13 +16,17 @@ export function element(name, className = "", text = "") {
 export function put(node, text) {
   const wanted = String(text);
   const only = node.firstChild;
-  if (only === null ? wanted === "" : only === node.lastChild && only.nodeType === Node.TEXT_NODE && only.data === wanted)
+  if (
+    only === null
+      ? wanted === ""
+      : only === node.lastChild && only.nodeType === Node.TEXT_NODE && only.data === wanted
+  )
     return;
   node.textContent = wanted;
 }
 
 /** Sets, or with null takes away, an attribute. */
-export function mark(node, name, value) {
+export function attribute(node, name, value) {
   if (value === null || value === undefined || value === false) {
     if (node.hasAttribute(name)) node.removeAttribute(name);
   } else {

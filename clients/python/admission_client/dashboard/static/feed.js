@@ -17,6 +17,7 @@ export class Feed {
     this.lostAt = null;
     this.heardAt = Date.now();
     this.again = null;
+    this.isRefused = false;
     this.#open();
     setInterval(() => this.#mindSilence(), 5_000);
   }
@@ -33,6 +34,7 @@ export class Feed {
     for (const name of PARTS) hear(name, (value) => measured(name, () => this.onPart(name, value)));
     hear("hello", (value) => {
       this.lostAt = null;
+      this.isRefused = false;
       this.onPart("hello", value);
     });
     hear("back", () => this.onConnection("live", null, ""));
@@ -43,13 +45,14 @@ export class Feed {
   async #lost(source) {
     if (source !== this.source) return;
     this.lostAt ??= Date.now() / 1000;
-    this.onConnection("lost", this.lostAt, "");
+    this.onConnection(this.isRefused ? "refused" : "lost", this.lostAt, "");
     // The browser tries again by itself, but not after an answer that is no stream.
     if (source.readyState !== EventSource.CLOSED || this.again !== null) return;
     this.again = setTimeout(() => this.#open(), AGAIN_MS);
     try {
       const answer = await fetch("/tasks?since_s=1");
-      if (answer.status === 403) this.onConnection("refused", this.lostAt, "");
+      this.isRefused = answer.status === 403;
+      if (this.isRefused && this.lostAt) this.onConnection("refused", this.lostAt, "");
     } catch {
       // Nobody serves: it is lost, as was said.
     }

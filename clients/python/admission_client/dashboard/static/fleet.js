@@ -21,7 +21,11 @@ const nodes = new Table(
     { head: "Agents", className: "number", text: (row) => `${row.out} of ${row.capacity}` },
     { head: "Waiting", className: "number", text: (row) => row.waiting },
     { head: "Cost", className: "number roomy", text: (row) => row.cost },
-    { head: "Labels", className: "wide roomy", text: (row) => (row.labels ?? []).join(", ") || "–" },
+    {
+      head: "Labels",
+      className: "wide roomy",
+      text: (row) => (row.labels ?? []).join(", ") || "–",
+    },
     { head: "Heard of", className: "number roomy", text: (row) => `${duration(row.seen_s)} ago` },
   ],
   ({ node }) => node,
@@ -36,7 +40,11 @@ const pools = new Table(
     { head: "Waiting", className: "number", text: (row) => row.waiting },
     { head: "Held here", className: "number", text: (row) => row.own_held },
     { head: "Waiting here", className: "number roomy", text: (row) => row.own_waiting },
-    { head: "Lost here", className: "number roomy", text: (row) => (row.lost ?? []).join(", ") || "–" },
+    {
+      head: "Lost here",
+      className: "number roomy",
+      text: (row) => (row.lost ?? []).join(", ") || "–",
+    },
   ],
   ({ pool }) => pool,
   find("fleet-pools-empty"),
@@ -57,7 +65,12 @@ async function look() {
   find("fleet").hidden = !isIn;
   if (!isIn) return;
   due = now() + EVERY_S;
-  put(find("fleet-aside"), found.problem ? `away (${found.problem}): ${AWAY[found.when_away] ?? ""}` : `${found.nodes.length} nodes`);
+  put(
+    find("fleet-aside"),
+    found.problem
+      ? `away (${found.problem}): ${AWAY[found.when_away] ?? ""}`
+      : `${found.nodes.length} nodes`,
+  );
   nodes.show(found.nodes);
   pools.show(found.pools ?? []);
 }

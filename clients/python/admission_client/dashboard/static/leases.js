@@ -1,7 +1,7 @@
 // Who holds a slot, and who waits for one.
 
 import { ask, mayAct } from "./acts.js";
-import { element, find, mark, put } from "./dom.js";
+import { element, find, attribute, put } from "./dom.js";
 import { now } from "./now.js";
 import { Table, buttons, twoLines } from "./table.js";
 import { bytes, count, duration } from "./words.js";
@@ -16,14 +16,44 @@ const leases = new Table(
   find("leases-table"),
   [
     { head: "Lease", className: "number roomy", by: (row) => row.lease, text: (row) => row.lease },
-    { head: "Task", isName: true, isLive: true, by: (row) => row.task, fill: (cell, row) => fillTask(cell, row, stateOf(row)) },
+    {
+      head: "Task",
+      isName: true,
+      isLive: true,
+      by: (row) => row.task,
+      fill: (cell, row) => fillTask(cell, row, stateOf(row)),
+    },
     { head: "Class", className: "roomy", fill: fillClass },
-    { head: "From", className: "wide roomy", text: (row) => [row.user, row.from].filter(Boolean).join(": ") || "–" },
+    {
+      head: "From",
+      className: "wide roomy",
+      text: (row) => [row.user, row.from].filter(Boolean).join(": ") || "–",
+    },
     { head: "PID", className: "number roomy", text: (row) => row.pid || "–" },
-    { head: "Memory", className: "number", by: (row) => row.memory_bytes, text: (row) => bytes(row.memory_bytes) },
-    { head: "Waited", className: "number roomy", by: (row) => row.waited_s, text: (row) => duration(row.waited_s) },
-    { head: "Held", className: "number", isLive: true, by: (row) => -row.since, text: (row) => duration(now() - row.since) },
-    { head: "", className: "act", fill: (cell) => buttons(cell, mayAct() ? RELEASE : [], cell.parentNode) },
+    {
+      head: "Memory",
+      className: "number",
+      by: (row) => row.memory_bytes,
+      text: (row) => bytes(row.memory_bytes),
+    },
+    {
+      head: "Waited",
+      className: "number roomy",
+      by: (row) => row.waited_s,
+      text: (row) => duration(row.waited_s),
+    },
+    {
+      head: "Held",
+      className: "number",
+      isLive: true,
+      by: (row) => -row.since,
+      text: (row) => duration(now() - row.since),
+    },
+    {
+      head: "",
+      className: "act",
+      fill: (cell) => buttons(cell, mayAct() ? RELEASE : [], cell.parentNode),
+    },
   ],
   ({ lease }) => lease,
   find("leases-empty"),
@@ -35,18 +65,41 @@ const queue = new Table(
     { head: "Place", className: "number", text: (row) => row.position },
     { head: "Task", isName: true, fill: (cell, row) => fillWaiter(cell, row) },
     { head: "Class", className: "roomy", fill: fillClass },
-    { head: "Waits", className: "number", isLive: true, text: (row) => duration(now() - row.since) },
+    {
+      head: "Waits",
+      className: "number",
+      isLive: true,
+      text: (row) => duration(now() - row.since),
+    },
     { head: "About", className: "number", isLive: true, text: etaOf },
-    { head: "", className: "act", fill: (cell) => buttons(cell, mayAct() ? QUEUE : [], cell.parentNode) },
+    {
+      head: "",
+      className: "act",
+      fill: (cell) => buttons(cell, mayAct() ? QUEUE : [], cell.parentNode),
+    },
   ],
   ({ ticket }) => ticket,
   find("queue-empty"),
 );
 
-const RELEASE = [{ name: "Release", about: (row) => `Release lease ${row.lease}, ${row.task}`, call: askToRelease }];
+const RELEASE = [
+  {
+    name: "Release",
+    about: (row) => `Release lease ${row.lease}, ${row.task}`,
+    call: askToRelease,
+  },
+];
 const QUEUE = [
-  { name: "Move", about: (row) => `Move ${row.task || "the waiter"}, ticket ${row.ticket}`, call: askToMove },
-  { name: "Cancel", about: (row) => `Cancel ${row.task || "the waiter"}, ticket ${row.ticket}`, call: askToCancel },
+  {
+    name: "Move",
+    about: (row) => `Move ${row.task || "the waiter"}, ticket ${row.ticket}`,
+    call: askToMove,
+  },
+  {
+    name: "Cancel",
+    about: (row) => `Cancel ${row.task || "the waiter"}, ticket ${row.ticket}`,
+    call: askToCancel,
+  },
 ];
 
 export function showLeases(told) {
@@ -87,14 +140,40 @@ find("leases-filter").addEventListener("input", show);
 
 function shown(found, all, word) {
   const cut = found.length > ENOUGH ? `, the first ${ENOUGH} of them` : "";
-  return found.length === all.length ? (all.length ? `${all.length} ${word}${cut}` : "") : `${found.length} of ${all.length}${cut}`;
+  return found.length === all.length
+    ? all.length
+      ? `${all.length} ${word}${cut}`
+      : ""
+    : `${found.length} of ${all.length}${cut}`;
 }
 
-const SOUGHT = ["task", "from", "pid", "class", "group", "pool", "agent", "workspace", "lease", "ticket", "state"];
-const isSought = (row, sought) => SOUGHT.some((field) => String(row[field] ?? "").toLowerCase().includes(sought));
+const SOUGHT = [
+  "task",
+  "from",
+  "pid",
+  "class",
+  "group",
+  "pool",
+  "agent",
+  "workspace",
+  "lease",
+  "ticket",
+  "state",
+];
+const isSought = (row, sought) =>
+  SOUGHT.some((field) =>
+    String(row[field] ?? "")
+      .toLowerCase()
+      .includes(sought),
+  );
 
 function fillTask(cell, row, state) {
-  twoLines(cell, row.task || "–", [row.class, otherPool(row), row.from].filter(Boolean).join(" · "), "sub narrow");
+  twoLines(
+    cell,
+    row.task || "–",
+    [row.class, otherPool(row), row.from].filter(Boolean).join(" · "),
+    "sub narrow",
+  );
   const said = cell.children[2] ?? cell.appendChild(element("span", "sub state"));
   put(said, state);
   said.hidden = !state;
@@ -107,7 +186,7 @@ function fillWaiter(cell, row) {
 function fillClass(cell, row) {
   twoLines(cell, row.class, [otherPool(row), row.group].filter(Boolean).join(" · "));
   cell.firstChild.className = "class";
-  mark(cell.firstChild, "data-class", row.class);
+  attribute(cell.firstChild, "data-class", row.class);
 }
 
 /** The pool where it is not the usual one, and the units where they are not one. */
@@ -122,8 +201,10 @@ function stateOf(row) {
   if (row.state === "yielded") said.push("gave its units back for a while");
   if (row.state === "detached") said.push("its connection is awaited");
   if (parking.has(row.lease)) said.push("asked to end for now");
-  if (row.left?.length) said.push(`goes on in ${count(row.left.length, "process", "processes")} it left`);
-  if (row.max_hold_s && now() - row.since > row.max_hold_s) said.push("held for longer than it was meant for");
+  if (row.left?.length)
+    said.push(`goes on in ${count(row.left.length, "process", "processes")} it left`);
+  if (row.max_hold_s && now() - row.since > row.max_hold_s)
+    said.push("held for longer than it was meant for");
   return said.join("; ");
 }
 
@@ -152,7 +233,16 @@ function askToMove(row) {
   ask({
     title: `Move ${row.task || "the waiter"}`,
     text: "To an end of its class.",
-    fields: [{ name: "to", label: "To the", options: [["front", "front"], ["back", "back"]] }],
+    fields: [
+      {
+        name: "to",
+        label: "To the",
+        options: [
+          ["front", "front"],
+          ["back", "back"],
+        ],
+      },
+    ],
     command: ({ to }) => `admission queue move ${row.ticket} --to ${to}`,
     what: ({ to }) => ({ op: "move", ticket: row.ticket, to }),
     yes: "Move it",
@@ -173,7 +263,12 @@ function askToCancel(row) {
 
 /** For the timeline: who holds and who waits now, as the history has them. */
 export const present = () => [
-  ...held.map((row) => ({ ...base(row), lease: row.lease, queuedAt: row.since - row.waited_s, grantedAt: row.since })),
+  ...held.map((row) => ({
+    ...base(row),
+    lease: row.lease,
+    queuedAt: row.since - row.waited_s,
+    grantedAt: row.since,
+  })),
   ...waiting.map((row) => ({ ...base(row), lease: null, queuedAt: row.since, grantedAt: null })),
 ];
 

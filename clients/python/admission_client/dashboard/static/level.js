@@ -1,7 +1,7 @@
 // The throttle level: how high, why, since when, and what it allows.
 
 import { ask, forField, forOption, howLong, mayAct } from "./acts.js";
-import { element, find, keyed, mark, put } from "./dom.js";
+import { element, find, keyed, attribute, put } from "./dom.js";
 import { now } from "./now.js";
 import { clock, duration } from "./words.js";
 
@@ -30,43 +30,77 @@ export function showLevel(told) {
   state = told;
   showNumeral(told.level, told.name, told.reasons);
   put(find("level-forecast"), told.forecast ? `Forecast: ${told.forecast}` : "");
-  put(find("level-by"), told.by_hand ? (told.by_hand.off ? "throttling is off" : "set by hand") : "");
-  const acts = told.shed?.acts ?? [];
-  keyed(find("level-shed"), acts.slice(-SHED_SHOWN), ({ rung, lease, at }) => `${rung} ${lease} ${at}`, () => element("li"), (line, act) =>
-    put(line, `${clock(act.at, now())}: ${RUNGS[act.rung] ?? act.rung} lease ${act.lease}, ${act.why}`),
+  put(
+    find("level-by"),
+    told.by_hand ? (told.by_hand.off ? "throttling is off" : "set by hand") : "",
   );
-  keyed(find("level-params"), PARAMS, ([field]) => field, makeFigure, (child, [field, , said]) => {
-    const value = told.params?.[field];
-    put(child.lastChild, value === undefined || value === null ? "–" : said(value));
-  });
+  const acts = told.shed?.acts ?? [];
+  keyed(
+    find("level-shed"),
+    acts.slice(-SHED_SHOWN),
+    ({ rung, lease, at }) => `${rung} ${lease} ${at}`,
+    () => element("li"),
+    (line, act) =>
+      put(
+        line,
+        `${clock(act.at, now())}: ${RUNGS[act.rung] ?? act.rung} lease ${act.lease}, ${act.why}`,
+      ),
+  );
+  keyed(
+    find("level-params"),
+    PARAMS,
+    ([field]) => field,
+    makeFigure,
+    (child, [field, , said]) => {
+      const value = told.params?.[field];
+      put(child.lastChild, value === undefined || value === null ? "–" : said(value));
+    },
+  );
   showActs();
   tick();
 }
 
 export function showWhy({ to_fall: toFall }) {
   const said = toFall.map((one) => `To fall: ${one}`);
-  keyed(find("level-falls"), said, (one) => one, () => element("li"), put);
+  keyed(
+    find("level-falls"),
+    said,
+    (one) => one,
+    () => element("li"),
+    put,
+  );
 }
 
 export function tick() {
   if (!state) return;
-  const since = state.since === null ? "" : `for ${duration(now() - state.since)}, since ${clock(state.since, now())}`;
+  const since =
+    state.since === null
+      ? ""
+      : `for ${duration(now() - state.since)}, since ${clock(state.since, now())}`;
   const until = state.by_hand?.until ? `; by hand until ${clock(state.by_hand.until, now())}` : "";
   put(find("level-since"), since + until);
 }
 
 function showNumeral(level, name, reasons) {
   put(find("level-numeral"), level);
-  mark(find("level-numeral"), "data-level", level);
+  attribute(find("level-numeral"), "data-level", level);
   put(find("level-said"), `Level ${level},`);
   put(find("level-name"), name);
   const badge = find("badge");
   put(badge, `${level} ${name}`);
-  mark(badge, "data-level", level);
+  attribute(badge, "data-level", level);
   badge.hidden = false;
   document.title = `${level} ${name} – admission`;
-  [...find("level-steps").children].forEach((step, index) => step.classList.toggle("on", index <= level));
-  keyed(find("level-reasons"), reasons, (reason) => reason, () => element("li"), put);
+  [...find("level-steps").children].forEach((step, index) =>
+    step.classList.toggle("on", index <= level),
+  );
+  keyed(
+    find("level-reasons"),
+    reasons,
+    (reason) => reason,
+    () => element("li"),
+    put,
+  );
 }
 
 function makeFigure([, label]) {
@@ -78,11 +112,20 @@ function makeFigure([, label]) {
 function showActs() {
   const acts = find("level-acts");
   acts.hidden = !mayAct();
-  const choices = [{ key: "auto", name: "Auto" }, ...NAMES.map((name, level) => ({ key: level, name: String(level), title: name }))];
-  keyed(acts, choices, ({ key }) => key, makeChoice, (button, { key }) => {
-    const pressed = state.by_hand ? !state.by_hand.off && key === state.level : key === "auto";
-    mark(button, "aria-pressed", String(pressed));
-  });
+  const choices = [
+    { key: "auto", name: "Auto" },
+    ...NAMES.map((name, level) => ({ key: level, name: String(level), title: name })),
+  ];
+  keyed(
+    acts,
+    choices,
+    ({ key }) => key,
+    makeChoice,
+    (button, { key }) => {
+      const pressed = state.by_hand ? !state.by_hand.off && key === state.level : key === "auto";
+      attribute(button, "aria-pressed", String(pressed));
+    },
+  );
 }
 
 function makeChoice({ key, name, title }) {

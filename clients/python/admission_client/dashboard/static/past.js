@@ -2,6 +2,8 @@
 
 const SAMPLES_KEPT = 4_000;
 const SEEN_FOR_S = 95;
+// So many changes of the level are told of at most, the newest.
+const CHANGES_TOLD = 1_000;
 const FIELDS = {
   memory: "memory_used_pct",
   cpu: "cpu_used_pct",
@@ -38,7 +40,9 @@ export class Past {
   between(from, to, step) {
     const points = this.#points(from, to, step);
     const stretches = this.#stretches(this.#allChanges(), from, to);
-    points.level = points.level.map((level, index) => level ?? levelAt(stretches, points.at[index]));
+    points.level = points.level.map(
+      (level, index) => level ?? levelAt(stretches, points.at[index]),
+    );
     const changes = this.#allChanges().filter(({ at }) => at >= from && at <= to);
     return { from, to, points, changes, stretches, bounds: this.#bounds() };
   }
@@ -61,7 +65,8 @@ export class Past {
     }
     for (const sample of this.samples) {
       if (sample.at <= newest || sample.at < from || sample.at > to + 1) continue;
-      if (sample.at - newest > gap && Number.isFinite(newest)) push(points, newest + gap / 2, () => null);
+      if (sample.at - newest > gap && Number.isFinite(newest))
+        push(points, newest + gap / 2, () => null);
       push(points, sample.at, (field) => sample[field] ?? null);
       newest = sample.at;
     }
@@ -76,18 +81,37 @@ export class Past {
   }
 
   #stretches(changes, from, to) {
-    const begun = this.fetched?.level_before ?? null;
-    const stretches = [];
-    let level = begun;
+    let level = this.fetched?.level_before ?? null;
     let since = this.fetched ? Math.max(from, this.fetched.oldest ?? from) : from;
+    const stretches = [];
+    if (this.fetched?.levels.length >= CHANGES_TOLD) {
+      since = Math.max(since, this.fetched.levels[0].at);
+      stretches.push(...this.#coarse(since));
+    }
     for (const change of changes.filter(({ at }) => at <= to)) {
-      if (change.at > since && level !== null) stretches.push({ from: since, to: change.at, level });
+      if (change.at > since && level !== null)
+        stretches.push({ from: since, to: change.at, level });
       since = Math.max(change.at, from);
       level = change.level;
     }
     // Where nothing changed in all that is known, it is what it is now.
-    if (level === null && this.present) [level, since] = [this.present.level, Math.max(since, this.present.since ?? since)];
+    if (level === null && this.present)
+      [level, since] = [this.present.level, Math.max(since, this.present.since ?? since)];
     if (level !== null && to > since) stretches.push({ from: since, to, level });
+    return stretches;
+  }
+
+  /** Before the oldest change that is told of: the highest level of each interval. */
+  #coarse(until) {
+    const { series, step_s: step } = this.fetched;
+    const stretches = [];
+    for (let i = 0; i < series.at.length && series.at[i] < until; i += 1) {
+      const level = series.level[i];
+      const last = stretches.at(-1);
+      const to = Math.min(series.at[i] + step, until);
+      if (last?.level === level) last.to = to;
+      else if (level !== null) stretches.push({ from: series.at[i], to, level });
+    }
     return stretches;
   }
 
@@ -97,10 +121,13 @@ export class Past {
   }
 }
 
-const levelAt = (stretches, at) => stretches.find((one) => at >= one.from && at < one.to)?.level ?? null;
+const levelAt = (stretches, at) =>
+  stretches.find((one) => at >= one.from && at < one.to)?.level ?? null;
 
 function emptyPoints() {
-  return Object.fromEntries(["at", "level", "inUse", "waiting", ...SUFFIXED].map((name) => [name, []]));
+  return Object.fromEntries(
+    ["at", "level", "inUse", "waiting", ...SUFFIXED].map((name) => [name, []]),
+  );
 }
 
 function push(points, at, read) {

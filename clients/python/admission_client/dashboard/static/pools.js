@@ -1,7 +1,7 @@
 // Pools as bars, with what is reserved and who has paused what.
 
 import { ask, forField, forOption, howLong, mayAct } from "./acts.js";
-import { element, find, keyed, mark, put } from "./dom.js";
+import { element, find, keyed, attribute, put } from "./dom.js";
 import { now } from "./now.js";
 import { clock, count, duration } from "./words.js";
 
@@ -10,7 +10,13 @@ let state = null;
 export function showPools(told) {
   state = told;
   const kept = reservedNow();
-  keyed(find("pools"), told.pools, ({ pool }) => pool, makePool, (line, pool) => fillPool(line, pool, kept));
+  keyed(
+    find("pools"),
+    told.pools,
+    ({ pool }) => pool,
+    makePool,
+    (line, pool) => fillPool(line, pool, kept),
+  );
   put(find("pools-aside"), count(told.held, "lease") + " out");
   const reserve = find("reserve");
   reserve.hidden = !mayAct();
@@ -21,12 +27,19 @@ export function showPools(told) {
 
 export function tick() {
   if (!state) return;
-  keyed(find("reservations"), state.reservations, ({ reservation }) => reservation, makeReservation, fillReservation);
+  keyed(
+    find("reservations"),
+    state.reservations,
+    ({ reservation }) => reservation,
+    makeReservation,
+    fillReservation,
+  );
 }
 
 function reservedNow() {
   const units = {};
-  for (const one of state.reservations) if (one.from <= now()) units[one.pool] = (units[one.pool] ?? 0) + one.units;
+  for (const one of state.reservations)
+    if (one.from <= now()) units[one.pool] = (units[one.pool] ?? 0) + one.units;
   return units;
 }
 
@@ -35,12 +48,19 @@ function makePool({ pool }) {
   const head = element("div", "line");
   head.append(element("span", "name", pool), element("span", "said"), element("button", "quiet"));
   const track = element("div", "track");
-  track.append(element("div", "fill"), element("div", "fill over"), element("div", "kept"), element("div", "limit"));
-  mark(track, "aria-hidden", "true");
+  track.append(
+    element("div", "fill"),
+    element("div", "fill over"),
+    element("div", "kept"),
+    element("div", "limit"),
+  );
+  attribute(track, "aria-hidden", "true");
   line.append(head, track, element("p", "aside"));
   const button = head.lastChild;
   button.type = "button";
-  button.addEventListener("click", () => (line.pool.paused ? askToUnpause(pool) : askToPause(pool)));
+  button.addEventListener("click", () =>
+    line.pool.paused ? askToUnpause(pool) : askToPause(pool),
+  );
   return line;
 }
 
@@ -51,7 +71,7 @@ function fillPool(line, pool, kept) {
   put(said, `${pool.in_use} of ${pool.capacity}`);
   button.hidden = !mayAct();
   put(button, pool.paused ? "Unpause" : "Pause …");
-  mark(button, "aria-label", pool.paused ? `Unpause ${pool.pool}` : `Pause … ${pool.pool}`);
+  attribute(button, "aria-label", pool.paused ? `Unpause ${pool.pool}` : `Pause … ${pool.pool}`);
   const all = Math.max(pool.capacity, pool.in_use, 1);
   const share = (units) => `${(100 * units) / all}%`;
   const [fill, over, reserved, limit] = track.children;
@@ -70,8 +90,10 @@ function fillPool(line, pool, kept) {
 
 function about(pool, reserved) {
   const said = [];
-  if (pool.paused) said.push(pool.paused_until ? `paused until ${clock(pool.paused_until, now())}` : "paused");
-  if (pool.overcommitted) said.push(`${pool.overcommitted} more than now allowed, since the capacity shrank`);
+  if (pool.paused)
+    said.push(pool.paused_until ? `paused until ${clock(pool.paused_until, now())}` : "paused");
+  if (pool.overcommitted)
+    said.push(`${pool.overcommitted} more than now allowed, since the capacity shrank`);
   if (pool.waiting) said.push(`${pool.waiting} waiting`);
   if (reserved) said.push(`${reserved} reserved`);
   return said.join(" · ");
@@ -81,7 +103,7 @@ function makeReservation({ reservation }) {
   const line = element("li");
   const button = element("button", "quiet", "End it");
   button.type = "button";
-  mark(button, "aria-label", `End it: reservation ${reservation}`);
+  attribute(button, "aria-label", `End it: reservation ${reservation}`);
   button.addEventListener("click", () => askToUnreserve(line.item));
   line.append(element("span"), element("span", "aside"), button);
   return line;
@@ -89,10 +111,18 @@ function makeReservation({ reservation }) {
 
 function fillReservation(line, one) {
   line.item = one;
-  const whom = [one.class && `class ${one.class}`, one.group && `group ${one.group}`].filter(Boolean).join(", ");
-  put(line.children[0], `${one.units} of ${one.pool} for ${whom || "nobody else"}${one.whole ? ", as a whole" : ""}`);
+  const whom = [one.class && `class ${one.class}`, one.group && `group ${one.group}`]
+    .filter(Boolean)
+    .join(", ");
+  put(
+    line.children[0],
+    `${one.units} of ${one.pool} for ${whom || "nobody else"}${one.whole ? ", as a whole" : ""}`,
+  );
   const begun = one.from <= now();
-  put(line.children[1], begun ? `${duration(one.until - now())} left` : `from ${clock(one.from, now())}`);
+  put(
+    line.children[1],
+    begun ? `${duration(one.until - now())} left` : `from ${clock(one.from, now())}`,
+  );
   line.children[2].hidden = !mayAct();
 }
 
@@ -126,7 +156,16 @@ function askToReserve() {
     fields: [
       { name: "pool", label: "Pool", options: state.pools.map(({ pool }) => [pool, pool]) },
       { name: "units", label: "Units", type: "number", min: 1, max: 99, value: 1, required: true },
-      { name: "class", label: "Class", options: [["critical", "critical"], ["normal", "normal"], ["batch", "batch"], ["any", ""]] },
+      {
+        name: "class",
+        label: "Class",
+        options: [
+          ["critical", "critical"],
+          ["normal", "normal"],
+          ["batch", "batch"],
+          ["any", ""],
+        ],
+      },
       { name: "group", label: "Group", type: "text", maxLength: 200, placeholder: "any" },
       howLong(),
       { name: "whole", label: "Even if nothing stays for the others", type: "checkbox" },

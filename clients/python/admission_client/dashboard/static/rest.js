@@ -16,9 +16,24 @@ const tasks = new Table(
     { head: "Task", isName: true, className: "wide", text: (row) => row.task || "–" },
     { head: "Runs", className: "number", by: (row) => row.runs, text: (row) => row.runs },
     { head: "Failed", className: "number", by: (row) => row.failures, text: (row) => row.failures },
-    { head: "Memory", className: "number", by: (row) => row.memory_p50_bytes, fill: (cell, row) => halfAndMost(cell, row, "memory", "bytes", bytes) },
-    { head: "CPU", className: "number roomy", by: (row) => row.cpu_p50_s, fill: (cell, row) => halfAndMost(cell, row, "cpu", "s", duration) },
-    { head: "Lasted", className: "number", by: (row) => row.lasted_p50_s, fill: (cell, row) => halfAndMost(cell, row, "lasted", "s", duration) },
+    {
+      head: "Memory",
+      className: "number",
+      by: (row) => row.memory_p50_bytes,
+      fill: (cell, row) => halfAndMost(cell, row, "memory", "bytes", bytes),
+    },
+    {
+      head: "CPU",
+      className: "number roomy",
+      by: (row) => row.cpu_p50_s,
+      fill: (cell, row) => halfAndMost(cell, row, "cpu", "s", duration),
+    },
+    {
+      head: "Lasted",
+      className: "number",
+      by: (row) => row.lasted_p50_s,
+      fill: (cell, row) => halfAndMost(cell, row, "lasted", "s", duration),
+    },
     { head: "Seen", className: "number roomy", text: (row) => `${duration(row.last_seen_s)} ago` },
   ],
   ({ task }) => task,
@@ -28,11 +43,19 @@ const tasks = new Table(
 const orphans = new Table(
   find("orphans-table"),
   [
-    { head: "Process", isName: true, fill: (cell, row) => twoLines(cell, row.command || row.name, row.evidence) },
+    {
+      head: "Process",
+      isName: true,
+      fill: (cell, row) => twoLines(cell, row.command || row.name, row.evidence),
+    },
     { head: "PID", className: "number roomy", text: (row) => row.pid },
     { head: "Memory", className: "number", text: (row) => bytes(row.memory_bytes) },
     { head: "Age", className: "number", isLive: true, text: (row) => duration(now() - row.since) },
-    { head: "", className: "act", fill: (cell, row) => buttons(cell, row.isSurvivor && mayAct() ? STOP : [], cell.parentNode) },
+    {
+      head: "",
+      className: "act",
+      fill: (cell, row) => buttons(cell, row.isSurvivor && mayAct() ? STOP : [], cell.parentNode),
+    },
   ],
   ({ pid, start_ticks: ticks }) => `${pid} ${ticks}`,
   find("orphans-empty"),
@@ -41,17 +64,27 @@ const orphans = new Table(
 const takers = new Table(
   find("takers-table"),
   [
-    { head: "Program", isName: true, fill: (cell, row) => twoLines(cell, row.name, row.lease ? `lease ${row.lease}` : "no lease") },
+    {
+      head: "Program",
+      isName: true,
+      fill: (cell, row) => twoLines(cell, row.name, row.lease ? `lease ${row.lease}` : "no lease"),
+    },
     { head: "PID", className: "number roomy", text: (row) => row.pid },
     { head: "Processes", className: "number roomy", text: (row) => row.processes },
-    { head: "CPUs", className: "number", text: (row) => (row.cpus === null ? "–" : row.cpus.toFixed(1)) },
+    {
+      head: "CPUs",
+      className: "number",
+      text: (row) => (row.cpus === null ? "–" : row.cpus.toFixed(1)),
+    },
     { head: "Memory", className: "number", text: (row) => bytes(row.rss_bytes) },
   ],
   ({ pid }) => pid,
   find("takers-empty"),
 );
 
-const STOP = [{ name: "Stop", about: (row) => `Stop process ${row.pid}, ${row.command}`, call: askToStop }];
+const STOP = [
+  { name: "Stop", about: (row) => `Stop process ${row.pid}, ${row.command}`, call: askToStop },
+];
 
 /** The median, and what 19 of 20 stayed within. */
 function halfAndMost(cell, row, name, unit, said) {
@@ -66,7 +99,10 @@ export async function lookAtTasks() {
 }
 
 export function showOrphans({ survivors, agents, left_out: more }) {
-  const rows = [...survivors.map((row) => ({ ...row, isSurvivor: true })), ...agents.map((row) => ({ ...row, isSurvivor: false }))];
+  const rows = [
+    ...survivors.map((row) => ({ ...row, isSurvivor: true })),
+    ...agents.map((row) => ({ ...row, isSurvivor: false })),
+  ];
   orphans.show(rows);
   const memory = survivors.reduce((sum, row) => sum + (row.memory_bytes ?? 0), 0);
   const said = [
@@ -79,7 +115,9 @@ export function showOrphans({ survivors, agents, left_out: more }) {
 
 /** The largest by memory and by CPU, each once. */
 export function showTakers({ by_memory: byMemory, by_cpu: byCpu }) {
-  const rows = new Map([...byMemory, ...byCpu.filter(({ cpus }) => cpus >= BUSY_CPUS)].map((row) => [row.pid, row]));
+  const rows = new Map(
+    [...byMemory, ...byCpu.filter(({ cpus }) => cpus >= BUSY_CPUS)].map((row) => [row.pid, row]),
+  );
   takers.show([...rows.values()].sort((a, b) => b.rss_bytes - a.rss_bytes));
 }
 
@@ -92,6 +130,7 @@ function askToStop(row) {
     command: () => `admission orphans --stop ${row.pid}`,
     what: () => ({ op: "stop", pid: row.pid, start_ticks: row.start_ticks }),
     yes: "Stop it",
-    done: ({ stopped }) => HOWS[stopped?.[0]?.how] ?? `It was left: ${stopped?.[0]?.why ?? "it is gone"}.`,
+    done: ({ stopped }) =>
+      HOWS[stopped?.[0]?.how] ?? `It was left: ${stopped?.[0]?.why ?? "it is gone"}.`,
   });
 }

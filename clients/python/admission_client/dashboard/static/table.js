@@ -1,6 +1,6 @@
 // A table whose rows are kept by key.
 
-import { element, keyed, mark, put } from "./dom.js";
+import { element, keyed, attribute, put } from "./dom.js";
 
 export class Table {
   /**
@@ -41,7 +41,7 @@ export class Table {
     else this.order = null;
     [...this.table.tHead.rows[0].cells].forEach((cell, index) => {
       const isOrder = this.columns[index] === this.order;
-      mark(cell, "aria-sort", isOrder ? (this.isDown ? "descending" : "ascending") : null);
+      attribute(cell, "aria-sort", isOrder ? (this.isDown ? "descending" : "ascending") : null);
     });
     this.show(this.rows);
   }
@@ -58,7 +58,13 @@ export class Table {
     this.rows = rows;
     this.table.hidden = !rows.length;
     this.empty.hidden = rows.length > 0;
-    keyed(this.body, this.#ordered(), this.keyOf, () => this.#row(), (line, row) => this.#fill(line, row, this.columns));
+    keyed(
+      this.body,
+      this.#ordered(),
+      this.keyOf,
+      () => this.#row(),
+      (line, row) => this.#fill(line, row, this.columns),
+    );
   }
 
   /** Durations, again. */

@@ -1,8 +1,24 @@
 // The colours of the style sheet, for what is drawn and not styled.
 
 const NAMES = [
-  "ink", "ink-2", "ink-3", "line", "panel", "accent", "accent-soft", "second", "second-soft", "third", "third-soft",
-  "level-0", "level-1", "level-2", "level-3", "critical", "normal", "batch",
+  "ink",
+  "ink-2",
+  "ink-3",
+  "line",
+  "panel",
+  "accent",
+  "accent-soft",
+  "second",
+  "second-soft",
+  "third",
+  "third-soft",
+  "level-0",
+  "level-1",
+  "level-2",
+  "level-3",
+  "critical",
+  "normal",
+  "batch",
 ];
 let known = null;
 
@@ -10,7 +26,9 @@ let known = null;
 export function colours() {
   if (known === null) {
     const style = getComputedStyle(document.documentElement);
-    known = Object.fromEntries(NAMES.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+    known = Object.fromEntries(
+      NAMES.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
+    );
   }
   return known;
 }

@@ -1,7 +1,7 @@
 // The panel "over time": the range, the charts, the slots, and the same in numbers.
 
 import { Charts, GUTTER } from "./charts.js";
-import { element, find, keyed, mark, put } from "./dom.js";
+import { element, find, keyed, attribute, put } from "./dom.js";
 import { measured } from "./feed.js";
 import { present } from "./leases.js";
 import { heard, now } from "./now.js";
@@ -13,7 +13,13 @@ import { clock } from "./words.js";
 
 /** @type {[string, number][]} */
 const RANGES = [
-  ["1 min", 60], ["10 min", 600], ["1 h", 3600], ["6 h", 21_600], ["1 day", 86_400], ["1 week", 604_800], ["1 month", 2_678_400],
+  ["1 min", 60],
+  ["10 min", 600],
+  ["1 h", 3600],
+  ["6 h", 21_600],
+  ["1 day", 86_400],
+  ["1 week", 604_800],
+  ["1 month", 2_678_400],
 ];
 const KEPT = "admission-range";
 const POINTS = 500;
@@ -21,6 +27,7 @@ const AGAIN_S = { least: 10, most: 300 };
 // Up to here the axis moves every second; what is longer would move by less than a pixel.
 const MOVES_S = 600;
 const APART_MS = 400;
+const GONE_KEPT = 200;
 
 const past = new Past();
 const charts = new Charts(
@@ -33,6 +40,8 @@ let fetchedAt = -Infinity;
 let fetching = null;
 let isDue = false;
 let drawnAt = 0;
+let lately = [];
+let gone = [];
 
 export function start() {
   for (const [name, seconds] of RANGES) {
@@ -52,7 +61,13 @@ export function start() {
 /** Of which the slots can be shown; the first one is, until another is chosen. */
 export function setPools(names) {
   const chosen = find("slots-pool");
-  keyed(chosen, names, (name) => name, (name) => element("option", "", name), put);
+  keyed(
+    chosen,
+    names,
+    (name) => name,
+    (name) => element("option", "", name),
+    put,
+  );
   chosen.hidden = names.length < 2;
 }
 
@@ -73,6 +88,14 @@ export function setPresent({ level, since }) {
 
 export function setThresholds(thresholds) {
   past.thresholds = thresholds;
+  later();
+}
+
+/** Those that hold, as they are now. One that is gone stays in the picture until the history has it. */
+export function noteLeases(leases) {
+  const held = new Set(leases.map(({ lease }) => lease));
+  for (const one of lately) if (!held.has(one.lease)) gone.push({ ...one, endedAt: now() });
+  lately = present().filter((one) => one.lease !== null);
   later();
 }
 
@@ -100,7 +123,9 @@ export function tick() {
 function choose(seconds) {
   range_s = seconds;
   localStorage.setItem(KEPT, String(seconds));
-  [...find("ranges").children].forEach((button, index) => mark(button, "aria-pressed", String(RANGES[index][1] === seconds)));
+  [...find("ranges").children].forEach((button, index) =>
+    attribute(button, "aria-pressed", String(RANGES[index][1] === seconds)),
+  );
   look();
 }
 
@@ -111,11 +136,15 @@ export async function look() {
   const mine = (fetching = new AbortController());
   const before = Date.now();
   try {
-    const answer = await fetch(`/history?from_s=${range_s}&points=${POINTS}`, { signal: mine.signal });
+    const answer = await fetch(`/history?from_s=${range_s}&points=${POINTS}`, {
+      signal: mine.signal,
+    });
     if (answer.ok) {
       const fetched = await answer.json();
       heard(fetched.until, before, Date.now());
       past.fetched = fetched;
+      const known = new Set(fetched.leases.filter((one) => one.ended_at).map(({ lease }) => lease));
+      gone = gone.filter((one) => !known.has(one.lease)).slice(-GONE_KEPT);
     }
   } catch {
     // Nobody serves, or another range was asked for: what is there stays.
@@ -129,7 +158,7 @@ function drawSlots() {
   const to = now();
   const pool = find("slots-pool").value;
   const leases = leasesSince(to - range_s).filter((one) => !pool || one.pool === pool);
-  timeline.draw(leases, to - range_s, to, to);
+  timeline.draw(leases, to - range_s, to, to, past.fetched?.left_out ?? 0);
   if (find("ended").open) showLeases(leases);
 }
 
@@ -139,7 +168,8 @@ function showCursor(seen) {
   cross.hidden = !seen;
   if (seen) cross.style.transform = `translateX(${GUTTER + seen.left}px)`;
   const said = seen ? [clock(seen.at, now())] : [];
-  if (seen?.level != null) said.push(`level ${seen.level}`, `${seen.held} held`, `${seen.waiting} waiting`);
+  if (seen?.level != null)
+    said.push(`level ${seen.level}`, `${seen.held} held`, `${seen.waiting} waiting`);
   put(find("time-at"), said.join(" · "));
 }
 
@@ -153,7 +183,7 @@ function drawCharts() {
 
 /** The history's leases, and those of now; of one that is in both, what is now. */
 function leasesSince(from) {
-  const here = present();
+  const here = [...gone, ...present()];
   const known = new Set(here.map(({ lease }) => lease).filter(Boolean));
   const until = past.fetched?.until ?? 0;
   const before = (past.fetched?.leases ?? [])

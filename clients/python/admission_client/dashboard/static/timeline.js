@@ -1,7 +1,7 @@
 // Who held a slot when, and who waited: each lease as a bar in the first lane that was free, on the same
 // axis of time as the charts above it.
 
-import { mark as attribute, put } from "./dom.js";
+import { attribute, put } from "./dom.js";
 import { GUTTER, RIGHT } from "./charts.js";
 import { colours, onColours } from "./theme.js";
 import { clock, count, duration } from "./words.js";
@@ -42,8 +42,8 @@ export class Timeline {
     }).observe(canvas.parentNode);
   }
 
-  /** `leases`: with `queuedAt`, `grantedAt` (null: waits), `endedAt` (null: holds), `task`, `class`. */
-  draw(leases, from, to, now) {
+  /** `leases`: with `queuedAt`, `grantedAt` (null: waits), `endedAt` (null: holds), `task`, `class`; `leftOut`: how many more there were. */
+  draw(leases, from, to, now, leftOut) {
     this.from = from;
     this.to = to;
     this.held = [];
@@ -55,7 +55,7 @@ export class Timeline {
     }
     for (const spans of [this.held, this.waited]) spans.sort((a, b) => a.from - b.from);
     this.lanes = { held: pack(this.held), waited: pack(this.waited) };
-    this.#say();
+    this.#say(leftOut);
     this.paint();
   }
 
@@ -91,7 +91,11 @@ export class Timeline {
     pen.textBaseline = "middle";
     pen.fillStyle = paint["ink-3"];
     pen.textAlign = "right";
-    pen.fillText(kind === "held" ? "held" : "waited", GUTTER - 6, top + Math.max(lane, LETTERS_FROM) / 2 + 1);
+    pen.fillText(
+      kind === "held" ? "held" : "waited",
+      GUTTER - 6,
+      top + Math.max(lane, LETTERS_FROM) / 2 + 1,
+    );
     pen.textAlign = "left";
     for (const span of spans) {
       const left = GUTTER + (span.from - this.from) * scale;
@@ -103,14 +107,24 @@ export class Timeline {
       pen.fillRect(left, y, wide - (wide > 3 ? 1 : 0), tall);
       pen.globalAlpha = 1;
       if (lane >= LETTERS_FROM && wide > ROOM_FOR_TEXT)
-        label(pen, span.one.task || "–", left, y, wide, tall, kind === "held" ? paint.panel : paint.ink);
+        label(
+          pen,
+          span.one.task || "–",
+          left,
+          y,
+          wide,
+          tall,
+          kind === "held" ? paint.panel : paint.ink,
+        );
       this.hits.push({ left, right: left + wide, top: y, bottom: y + tall, one: span.one });
     }
   }
 
   #point(event) {
     const { offsetX: x, offsetY: y } = event;
-    const hit = this.hits.find((one) => x >= one.left && x <= one.right && y >= one.top && y <= one.bottom);
+    const hit = this.hits.find(
+      (one) => x >= one.left && x <= one.right && y >= one.top && y <= one.bottom,
+    );
     this.tip.hidden = !hit;
     if (!hit) return;
     put(this.tip, about(hit.one));
@@ -119,10 +133,11 @@ export class Timeline {
     this.tip.style.top = `${y + 16}px`;
   }
 
-  #say() {
+  #say(leftOut) {
     const hold = this.held.filter((span) => span.one.endedAt === null).length;
     const wait = this.waited.filter((span) => span.one.grantedAt === null).length;
-    const words = `${count(this.held.length, "lease")} since ${clock(this.from)}, in ${count(this.lanes.held, "lane")}; ${hold} of them still held, ${wait} waiting`;
+    let words = `${count(this.held.length, "lease")} since ${clock(this.from)}, in ${count(this.lanes.held, "lane")}; ${hold} of them still held, ${wait} waiting`;
+    if (leftOut) words += `; ${leftOut} older ones are left out`;
     attribute(this.canvas, "aria-label", `Who held a slot when: ${words}.`);
     put(this.said, words);
   }
@@ -133,7 +148,8 @@ function add(spans, one, begun, ended, from, to) {
   spans.push({ one, from: Math.max(begun, from), to: Math.min(Math.max(ended, begun), to) });
 }
 
-const laneHeight = (lanes, room) => Math.max(LANE.least, Math.min(LANE.most, room / Math.max(lanes, 1)));
+const laneHeight = (lanes, room) =>
+  Math.max(LANE.least, Math.min(LANE.most, room / Math.max(lanes, 1)));
 
 function label(pen, text, left, top, wide, tall, colour) {
   pen.save();
@@ -147,11 +163,18 @@ function label(pen, text, left, top, wide, tall, colour) {
 
 function about(one) {
   const waited = (one.grantedAt ?? Date.now() / 1000) - one.queuedAt;
-  const parts = [`${one.lease ? `${one.lease} ` : ""}${one.task || "no task"}`, `${one.pool}, ${one.class}`];
-  parts.push(one.grantedAt === null ? `waits for ${duration(waited)}` : `waited ${duration(waited)}`);
+  const parts = [
+    `${one.lease ? `${one.lease} ` : ""}${one.task || "no task"}`,
+    `${one.pool}, ${one.class}`,
+  ];
+  parts.push(
+    one.grantedAt === null ? `waits for ${duration(waited)}` : `waited ${duration(waited)}`,
+  );
   if (one.grantedAt !== null) {
     const held = duration((one.endedAt ?? Date.now() / 1000) - one.grantedAt);
-    parts.push(one.endedAt === null ? `held for ${held}` : `held ${held}, ${one.reason ?? "ended"}`);
+    parts.push(
+      one.endedAt === null ? `held for ${held}` : `held ${held}, ${one.reason ?? "ended"}`,
+    );
   }
   return parts.join(" · ");
 }

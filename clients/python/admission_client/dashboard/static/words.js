@@ -15,7 +15,8 @@ export function duration(seconds) {
 }
 
 /** Rounded down: nothing has lasted for 2 h before it has. */
-const tenths = (value) => (value < 10 ? String(Math.floor(value * 10) / 10) : String(Math.floor(value)));
+const tenths = (value) =>
+  value < 10 ? String(Math.floor(value * 10) / 10) : String(Math.floor(value));
 
 /** "1.4 GB"; by 1024, as everywhere in this project. */
 export function bytes(count) {
@@ -39,7 +40,9 @@ export function percent(value) {
 export function clock(at, now = Date.now() / 1000) {
   const then = new Date(at * 1000);
   const time = [then.getHours(), then.getMinutes(), then.getSeconds()].map(two).join(":");
-  return then.toDateString() === new Date(now * 1000).toDateString() ? time : `${day(then)} ${time}`;
+  return then.toDateString() === new Date(now * 1000).toDateString()
+    ? time
+    : `${day(then)} ${time}`;
 }
 
 /** "14:02", "Mon 14:00" or "3 Nov", as the distance of two marks of an axis asks. */
