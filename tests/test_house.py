@@ -80,13 +80,13 @@ CLIENT_FILE_MAY = {
     "exposition.py": {"prometheus_client"},
     "feed.py": {"trio"},
     "patience.py": {"trio"},
+    "past.py": {"admission.service.history"},  # as `admission history`, for `top` and `dashboard`
     "doctor.py": {"admission.service.checkup"},  # what is checked needs no daemon
     "measure.py": {"admission.service.once"},  # `throttle` and `guard` need no daemon
     "reading.py": {"admission.service.metrics", "admission.service.once"},  # nor do monitors
     "site.py": {"admission.service.history", "starlette", "trio"},
     "stream.py": {"starlette", "trio"},
     "stopping.py": {"admission.service.holders"},  # who a process is, as the daemon sees it
-    "past.py": {"admission.service.history"},  # what was seen before a page, or `top`, began
     "runs.py": {"trio"},
     "serving.py": {"hypercorn", "trio"},
     # `admission service` leaves a daemon alone that a wrong configuration would not replace.

@@ -127,13 +127,12 @@ class Admission:
         self.ledger.records = []
         if isinstance(event, ev.JournalFailed):
             self._take_back(now, event.records)  # what never was can't be over
-        had_paused = bool(self.learner.paused)
         self._expire(now)
         self._dispatch(now, event)
         if self.learner.tallies:
             effects += self.learner.note_ends(now, self.ledger.records)
             expect(self.pools.get(BUDGETED), self.learner.estimates, self.governor)
-        if had_paused or self.learner.paused:
+        if self.learner.has_news:
             self._teach()
         if isinstance(event, STEERING):
             self._adopt_level()
@@ -239,6 +238,7 @@ class Admission:
         if agents := self.pools.get(BUDGETED):
             agents.learner = self.learner
             agents.note_pauses()
+        self.learner.has_news = False
 
     def _adopt_level(self) -> None:
         """Lets the pools go by what the governor says now, and tells of another level."""
@@ -278,7 +278,7 @@ class Admission:
             self.ledger.effects.append(ev.Told(event.caller, shared, shared=True))
         elif refusal := refusal_of(event, pool, self.ledger, self.limits):
             self.ledger.refuse(event.caller, *refusal)
-        elif why := self._impossible(claim):
+        elif self.governor.memory is not None and (why := self._impossible(claim)):
             self.ledger.refuse(event.caller, "impossible", why)
         elif why := deadlock(event, self.pools):
             self.ledger.refuse(event.caller, "would_deadlock", why)

@@ -259,8 +259,10 @@ class Learner:
         self.tallies: dict[int, Tally] = {}
         # The least that was in use by all but agents; None where that was never seen.
         self.rest_bytes: float | None = None
-        # The tasks that pause, and until when. What changes here changes whose turn it is.
+        # The tasks that pause, and until when. What changes here changes whose turn it is, so that
+        # the pool has to be told.
         self.paused: dict[Key, float] = {}
+        self.has_news = False
         self._ended: dict[int, tuple[float, Run]] = {}
 
     @property
@@ -287,6 +289,7 @@ class Learner:
         """Who has paused for long enough pauses no longer."""
         for label in [label for label, until in self.paused.items() if until <= now]:
             del self.paused[label]
+            self.has_news = True
 
     def paused_until(self, claim: Claim) -> float | None:
         """Until when a task like this pauses; None for not."""
@@ -297,13 +300,15 @@ class Learner:
         """Of all tasks, as the history or the settings are others than they were."""
         until = {label: self.estimates.paused_until(label) for label in self.estimates.failed}
         self.paused = {label: at for label, at in until.items() if at > now}
+        self.has_news = True
 
     def _note_pause(self, claim: Claim | Run, now: float) -> None:
         if label := label_of(claim):
-            self.paused.pop(label, None)
+            self.has_news |= self.paused.pop(label, None) is not None
             until = self.estimates.paused_until(label)
             if until > now:
                 self.paused[label] = until
+                self.has_news = True
 
     def adopt(self, now: float, settings: Learning) -> None:
         self.estimates.adopt(settings)

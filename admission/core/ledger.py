@@ -314,8 +314,8 @@ class Ledger:
         if isinstance(one, Lease):
             return one.due_at
         ages_at = self.pools[one.claim.pool].order.ages_at(one)
-        undeferred_at = one.deferred_until if one.is_deferred else inf
-        return min(one.deadline_at, one.away_until, ages_at, undeferred_at)
+        due_at = min(one.deadline_at, one.away_until, ages_at)
+        return min(due_at, one.deferred_until) if one.is_deferred else due_at
 
     def _is_due_at(self, key: Key, at: float) -> bool:
         found = self._find(key)

@@ -99,7 +99,9 @@ class Queue:
 
     def add(self, waiter: Waiter) -> None:
         group = group_of(waiter.claim)
-        self._put(waiter)
+        self.waiters[waiter.ticket] = waiter
+        if waiter.is_deferred:
+            self._deferred.add(waiter.ticket)
         self._waiting[group] = self._waiting.get(group, 0) + 1
         if group not in self._tags:
             self._tags[group] = max(self._started, self._idle_tags.pop(group, 0))
@@ -109,13 +111,6 @@ class Queue:
     @property
     def has_deferred(self) -> bool:
         return bool(self._deferred)
-
-    def _put(self, waiter: Waiter) -> None:
-        self.waiters[waiter.ticket] = waiter
-        if waiter.is_deferred:
-            self._deferred.add(waiter.ticket)
-        elif self._deferred:
-            self._deferred.discard(waiter.ticket)
 
     def remove(self, waiter: Waiter) -> None:
         group = group_of(waiter.claim)
@@ -136,12 +131,14 @@ class Queue:
         """The same ticket with another caller or deadline, or moved by a hand."""
         old = self.waiters[waiter.ticket]
         assert (waiter.claim, waiter.lease) == (old.claim, old.lease), "another place"
+        if waiter.is_deferred != old.is_deferred:
+            self._deferred ^= {waiter.ticket}
         if waiter.ahead == old.ahead:
-            self._put(waiter)
+            self.waiters[waiter.ticket] = waiter
             return
         group = group_of(waiter.claim)
         self._step_out(old, group)
-        self._put(waiter)
+        self.waiters[waiter.ticket] = waiter
         self._line_up(waiter, group)
 
     def age(self, waiter: Waiter, now: float) -> None:

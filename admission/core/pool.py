@@ -57,6 +57,7 @@ class Pool:
         self.memory: Memory | None = None
         # What is learnt of its leases; None where that is of no account.
         self.learner: Learner | None = None
+        self._is_pausing = False
         self.hold_until = -inf
         self.reservations = Reservations()
         self.paused_until: float | None = None
@@ -167,9 +168,10 @@ class Pool:
 
     def _is_front(self, first: Waiter) -> bool:
         """Whether the first one is not passed over, where nothing is reserved."""
-        if first.is_deferred or not first.caller or first.claim.weight > self.capacity:
+        if first.is_deferred or not first.caller:
             return False
-        return self.pauses_until(first) is None
+        has_room = first.claim.weight <= self.capacity
+        return has_room and (not self._is_pausing or self.pauses_until(first) is None)
 
     def passes_over(self, kept: Kept) -> Callable[[Waiter], bool]:
         """Says of whom nobody waits for, as what they ask for can't be had as things are, or they
@@ -235,6 +237,7 @@ class Pool:
 
     def note_pauses(self) -> None:
         """Other tasks pause than did."""
+        self._is_pausing = self.learner is not None and bool(self.learner.paused)
         self._listing = None
 
     def is_time_for(self, waiter: Waiter, now: float) -> bool:

@@ -6,8 +6,8 @@ WHAT_CAN_WAIT = (
     bug(
         "nobody wakes for the end of one that is put off",
         "ledger.py",
-        "        undeferred_at = one.deferred_until if one.is_deferred else inf\n",
-        "        undeferred_at = inf\n",
+        "        return min(due_at, one.deferred_until) if one.is_deferred else due_at\n",
+        "        return due_at\n",
     ),
     bug(
         "one that is put off blocks those behind it",

@@ -66,8 +66,8 @@ ON_DEMAND = (
     bug(
         "nobody wakes for a task that has paused for long enough",
         "admission.py",
-        "ledger.next_by_hand_at, self.learner.next_at())\n",
-        "ledger.next_by_hand_at)\n",
+        "            due_at = min(due_at, self.learner.next_at())\n",
+        "            pass\n",
     ),
     bug(
         "a task that pauses holds up those behind it",
@@ -78,7 +78,7 @@ ON_DEMAND = (
     bug(
         "a task that pauses is granted where it is the first",
         "pool.py",
-        " and self.pauses_until(first) is None",
+        " and (not self._is_pausing or self.pauses_until(first) is None)",
         "",
     ),
     bug(
