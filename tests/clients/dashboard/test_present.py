@@ -1,5 +1,7 @@
 """Who holds and who waits, between two whole looks as after one."""
 
+import pytest
+
 from admission.protocol import Frame
 from admission_client.dashboard.instants import Instants
 from admission_client.dashboard.present import Present
@@ -85,6 +87,20 @@ def test_a_lease_yields_and_regains_by_its_news() -> None:
     present.hear({"event": "yielded", "lease": 5})
     present.hear({"event": "paused", "pool": "agents"})
     assert numbers(present) == [1]
+
+
+def test_who_is_put_off_is_told_until_when() -> None:
+    present, found = Present(), set()
+    for later_s in (0.0, 3.1):
+        row = {**waiter(7, 3.0 + later_s), "deferred_s": 600.0 - later_s}
+        present.take([answer([], [row])], NOW + later_s + 0.05, is_all=True)
+        (told,) = present.waiting
+        assert told["deferred_until"] == pytest.approx(NOW + 600, abs=0.1)
+        assert "deferred_s" not in told
+        found.add(told["deferred_until"])
+    assert len(found) == 1
+    present.take([answer([], [waiter(7)])], NOW, is_all=True)
+    assert present.waiting[0]["deferred_until"] is None
 
 
 def test_an_answer_in_several_pages_is_one() -> None:

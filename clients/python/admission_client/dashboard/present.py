@@ -67,8 +67,16 @@ class Present:
         return [self._leases[named] for named in sorted(self._leases)]
 
     def _waits(self, row: Frame, now: float) -> Frame:
-        since = self._waiting_instants.of(now - number(row, "waiting_s"), whole(row, "ticket"))
-        return {**without(row, "waiting_s"), "since": since}
+        instants, ticket = self._waiting_instants, whole(row, "ticket")
+        deferred_s = row.get("deferred_s")
+        is_deferred = isinstance(deferred_s, (int, float))
+        return {
+            **without(row, "waiting_s", "deferred_s"),
+            "since": instants.of(now - number(row, "waiting_s"), ticket),
+            "deferred_until": instants.of(now + number(row, "deferred_s"), ticket, "put off")
+            if is_deferred
+            else None,
+        }
 
 
 def _held(row: Frame, before: Frame | None, now: float) -> Frame:
