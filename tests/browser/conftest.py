@@ -30,9 +30,9 @@ def forge() -> Iterator[None]:
     Forge.of_this_process().end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def screen() -> Iterator[Shown]:
-    """One browser for a module, as its start takes longer than most tests."""
+    """One browser for all, as its start takes longer than most tests."""
     if why := what_is_missing():
         pytest.skip(why)
     with tempfile.TemporaryDirectory(prefix="adm-", dir="/tmp") as made, shown(Path(made)) as it:

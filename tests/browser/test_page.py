@@ -167,6 +167,30 @@ def test_rows_are_found_and_ordered(screen: Shown) -> None:
         row(page, "leases", "something").wait_for()
 
 
+ADVISE = """
+(recommendations) => import("/static/advice.js").then((it) => it.showAdvice({ recommendations }))
+"""
+
+
+def test_a_recommendation_has_a_command_to_copy(screen: Shown) -> None:
+    told = {
+        "rule": "orphans",
+        "what": EVIL,
+        "why": "they hold 1.2 GB",
+        "command": "admission orphans",
+    }
+    with screen.page() as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        # The daemon has nothing to recommend so soon.
+        page.evaluate(ADVISE, [told])
+        assert page.locator("#advice .what").inner_text() == EVIL
+        page.get_by_role("button", name="Copy: admission orphans").click()
+        page.locator("#toast", has_text="Copied").wait_for()
+        assert page.evaluate("navigator.clipboard.readText()") == "admission orphans"
+        page.evaluate(ADVISE, [])
+        page.get_by_text("Nothing to recommend.").wait_for()
+
+
 FLEET = {
     "node": "here",
     "state": "joined",

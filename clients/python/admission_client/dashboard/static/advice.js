@@ -7,7 +7,7 @@ import { count } from "./words.js";
 export function showAdvice({ recommendations }) {
   find("advice-empty").hidden = recommendations.length > 0;
   put(find("advice-aside"), recommendations.length ? count(recommendations.length, "point") : "");
-  keyed(find("advice"), recommendations, ({ rule, command }) => `${rule} ${command}`, make, fill);
+  keyed(find("advice"), recommendations, ({ rule, what }) => `${rule} ${what}`, make, fill);
 }
 
 function make() {
