@@ -67,6 +67,16 @@ CLIENT_FILE_MAY = {
     "rows.py": {"rich.text", "textual"},
     "acting.py": {"trio"},
     "autopilot.py": {"trio"},
+    # Work that goes to another node: who it goes to is decided as purely as all else.
+    "contest.py": {"admission.core.placement", "trio"},
+    "keeper.py": {"trio"},
+    "line.py": {"trio"},
+    "nodes.py": {"admission.service.config_file"},
+    "peers.py": {"admission.core.placement", "trio"},
+    "reach.py": {"trio"},
+    "session.py": {"trio"},
+    "streams.py": {"trio"},
+    "troubles.py": {"admission.core.placement"},
     # `admission simulate` runs the rules themselves, with a configuration, on a history.
     "chores.py": {
         "admission.core.sample",

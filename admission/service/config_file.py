@@ -215,11 +215,51 @@ class AgentTable(Struct, forbid_unknown_fields=True):
     after: str | None = None
 
 
+Argument = Annotated[str, Meta(pattern=r"^[^\x00]+$")]
+Labels = list[Annotated[str, Meta(pattern=r"^[^\s,]{1,64}$")]]
+
+
+class NodeTable(Struct, forbid_unknown_fields=True):
+    """`[overflow.nodes.NAME]`: a machine that takes work which finds no room here."""
+
+    ssh: str | None = None
+    runner: list[Argument] | None = None
+    command: list[Argument] | None = None
+    sync: list[Argument] | None = None
+    folder: Argument | None = None
+    labels: Labels = []
+    cost: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
+
+
+class OverflowTable(Struct, forbid_unknown_fields=True):
+    """`[overflow]`: for `run --overflow`, which reads it itself; see its `overflow.nodes`."""
+
+    after_s: Annotated[float, Meta(ge=0, le=1e6)] = 30.0
+    look_s: Annotated[float, Meta(ge=0.1, le=3600)] = 2.0
+    on_disconnect: Literal["end", "keep"] = "end"
+    silence_s: Annotated[float, Meta(ge=2, le=3600)] = 60.0
+    connect_s: Annotated[float, Meta(ge=0.1, le=600)] = 10.0
+    sync_s: Annotated[float, Meta(ge=1, le=86_400)] = 600.0
+    cost_max: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    pass_env: list[Annotated[str, Meta(pattern=r"^[^=\x00]+$")]] = []
+    ssh: Annotated[list[Argument], Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: ["ssh"]
+    )
+    runner: list[Argument] = []
+    command: Annotated[list[Argument], Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: ["admission"]
+    )
+    sync: list[Argument] = []
+    folder: Argument = "{cwd}"
+    nodes: dict[str, NodeTable] = {}
+
+
 class File(Struct, forbid_unknown_fields=True):
     throttle: ThrottleTable = msgspec.field(default_factory=ThrottleTable)
     # Each is a `PoolTable`, read by itself: of a wrong one, msgspec would not say which it is.
     pools: dict[str, object] = {}
     agents: dict[str, AgentTable] = {}
+    overflow: OverflowTable = msgspec.field(default_factory=OverflowTable)
     queue: QueueTable = msgspec.field(default_factory=QueueTable)
     forecast: ForecastTable = msgspec.field(default_factory=ForecastTable)
     defer: DeferTable = msgspec.field(default_factory=DeferTable)
@@ -294,6 +334,8 @@ def _known_keys(at: str) -> list[str]:
         (r"\.throttle\.levels\[.*\]", LevelTable),
         (r"\.pools\..*", PoolTable),
         (r"\.agents\[.*\]", AgentTable),
+        (r"\.overflow", OverflowTable),
+        (r"\.overflow\.nodes\[.*\]", NodeTable),
         (r"\.queue", QueueTable),
         (r"\.forecast", ForecastTable),
         (r"\.defer", DeferTable),

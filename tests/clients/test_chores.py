@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from admission_client import chores
+from admission_client.chores import parse_points
 from admission_client.cli import main
-from admission_client.options import parse_points
 
 SHORT = ["simulate", "--hours", "1", "--seeds", "1"]
 

@@ -45,6 +45,7 @@ def test_nothing_heavy_is_imported_on_the_way_to_the_command() -> None:
     """An installation may import by itself, so what is counted is what we add to nothing."""
     ours = imported("-c", PROGRAM, "run", "--wait", "10m", "--", "true")
     assert {"msgpack", "admission_client.options", "admission_client.waiting"} <= ours
+    assert not [name for name in ours if name.startswith("admission_client.overflow")]
     extra = ours - imported("-c", "pass")
     assert sorted(extra & {*NOT_AT_ALL.split()}) == []
 

@@ -12,6 +12,7 @@ from tests.core.bugs_of_hand import WHAT_A_HAND_WISHES
 from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
 from tests.core.bugs_of_order import WHO_GOES_FIRST
 from tests.core.bugs_of_permits import WHAT_THE_FLEET_PERMITS
+from tests.core.bugs_of_placement import WHERE_WORK_GOES
 from tests.core.bugs_of_shedding import UNDER_PRESSURE
 from tests.core.bugs_of_trees import WHAT_A_HOLDER_LEAVES
 from tests.core.planting import Bug, Edit, bug
@@ -358,6 +359,7 @@ BUGS: tuple[Bug, ...] = (
     *WHO_GOES_FIRST,
     *WHO_RUNS_UNDER_WHOM,
     *WHO_IS_SERVED,
+    *WHERE_WORK_GOES,
     *WHAT_ENDS,
     *WHO_COMES_BACK,
     *WHAT_SURVIVES,

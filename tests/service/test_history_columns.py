@@ -34,6 +34,7 @@ def test_each_interval_has_its_mean_and_its_extremes(notes: Notes) -> None:
     assert notes.save()
     found = of(notes, since, points=3)  # of 15 s each
     assert found["at"] == [since, since + 15, since + 30]
+    assert columns.series(notes.path, since, since + 10, 1)["samples"] == [2]
     assert found["samples"] == [3, 1, 1]
     assert found["level"] == [3, 0, 1]
     assert found["memory_used_pct"] == {
@@ -46,7 +47,12 @@ def test_each_interval_has_its_mean_and_its_extremes(notes: Notes) -> None:
 def test_a_peak_is_still_seen_in_a_month(notes: Notes) -> None:
     since = notes.wall()
     for number in range(600):
-        notes.sample(99.0 if number == 7 else 10.0, level=0)
+        notes.sample(99.0 if number == 7 else 11.0, level=0)
+        if number == 7:
+            for _ in range(3):
+                notes.now += 1.0
+                notes.sample(11.0, level=0)
+            notes.now -= 3.0
         notes.now += 60.0
     assert notes.save()
     notes.now += 3 * DAY_S
@@ -54,9 +60,11 @@ def test_a_peak_is_still_seen_in_a_month(notes: Notes) -> None:
     found = columns.series(notes.path, since, since + 30 * DAY_S, 100)
     memory = found["memory_used_pct"]
     assert isinstance(memory, dict)
-    assert memory["max"] == [99.0, 10.0]
-    assert memory["min"] == [10.0, 10.0]
-    assert found["samples"] == [432, 168]
+    assert memory["max"] == [99.0, 11.0]
+    assert memory["min"] == [11.0, 11.0]
+    assert found["samples"] == [435, 168]
+    # Four readings in one minute count as four.
+    assert memory["mean"] == [round(11 + 88 / 435, 2), 11.0]
 
 
 def test_nothing_is_no_interval_and_all_columns_are_as_long(notes: Notes) -> None:

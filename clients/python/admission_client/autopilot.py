@@ -23,8 +23,9 @@ import trio
 
 from admission.protocol import Frame, NoSlot, Unreachable, socket_path, throttle_disabled_by
 from admission_client import aio
+from admission_client.files import state_folder
 from admission_client.granted import Lease, Params, mapping, whole, words_of
-from admission_client.hold import NOT_EXECUTABLE
+from admission_client.hold import NOT_EXECUTABLE, OVERFLOW
 from admission_client.options import (
     LIMITS,
     QUIET,
@@ -57,6 +58,7 @@ def autopilot(words: list[str]) -> int:
             Option("--results", "results", "append a line of JSON for each task here", "FILE"),
             Option("--logs", "logs", "where the tasks' output goes", "FOLDER"),
             *LIMITS,
+            *OVERFLOW,
             QUIET,
             SOCKET,
         ),
@@ -96,9 +98,8 @@ def _read(source: str) -> list[Task]:
 
 
 def _log_folder(given: str | None) -> Path:
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     name = time.strftime("%Y-%m-%dT%H-%M-%S") + f"-{os.getpid()}"
-    folder = Path(given) if given else state / "admission" / "autopilot" / name
+    folder = Path(given) if given else state_folder() / "autopilot" / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -203,8 +204,9 @@ class Autopilot:
         async with pipe:
             lease = await _read_lease(pipe)
             run.lease_fd = -1  # nobody may ask the kernel of it once it is closed
+        node = None if lease is None else lease.reply.get("node")
         if lease is not None:
-            run.admitted_at, run.lease = time.monotonic(), lease.id
+            run.admitted_at, run.lease = time.monotonic(), None if node else lease.id
             self._park(self._to_park)
         status = await process.wait()
         del self._runs[task.number]
@@ -224,6 +226,7 @@ class Autopilot:
                 admitted_at - begun_at if lease is None else lease.waited_s,
                 now - admitted_at,
                 log,
+                None if node is None else str(node),
             )
         )
 

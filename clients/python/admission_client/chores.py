@@ -10,7 +10,6 @@ from admission_client.options import (
     WrongUsage,
     parse,
     parse_count,
-    parse_points,
     take_no_words,
 )
 from admission_client.output import as_json
@@ -25,6 +24,17 @@ if TYPE_CHECKING:
 
 CURRENT, PROPOSED = "current", "proposed"
 POLICIES = ("table", "budget")
+
+
+def parse_points(written: str) -> float:
+    """Percentage points, with a sign or without."""
+    try:
+        points = float(written)
+    except ValueError:
+        points = 100.0
+    if -100 < points < 100:
+        return points
+    raise ValueError(f'"{written}" is no number of points; write 5, or -5')
 
 
 def simulate(words: list[str]) -> int:

@@ -20,6 +20,7 @@ COMMANDS = (
     ("shim", "shim", "shim", "admit a program that is started as ever, by a wrapper"),
     ("mcp", "mcp", "mcp", "a server by which an agent asks for slots itself"),
     ("autopilot", "autopilot", "autopilot", "run a list of tasks, some at a time, under admission"),
+    ("receive", "overflow.keeper", "receive", "run a command for another node"),
     ("leases", "look", "leases", "who holds what, and who waits"),
     ("status", "look", "status", "the throttle level, why, and how full the pools are"),
     ("explain", "explain", "explain", "why this level, why the wait, and what takes the machine"),

@@ -16,6 +16,19 @@ def own_program() -> str:
     return shutil.which("admission") or "admission"
 
 
+def state_folder() -> Path:
+    """Where what is to outlast us is written."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "admission"
+
+
+def config_path() -> Path:
+    """Where the configuration is, if there is one."""
+    if given := os.environ.get("ADMISSION_CONFIG"):
+        return Path(given)
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return Path(home) / "admission" / "config.toml"
+
+
 def replace_file(path: Path, text: str, mode: int) -> None:
     """Puts a new file with this text and these permissions in the place of another, or of none:
     whole, or not at all.

@@ -5,7 +5,7 @@ import sys
 
 from admission.protocol import BadRequest, Frame, Unreachable, socket_path
 from admission_client.blocking import Client
-from admission_client.durations import said
+from admission_client.durations import parse_duration, said
 from admission_client.granted import (
     Lease,
     as_label,
@@ -50,8 +50,28 @@ NOT_FOUND = 127
 # descriptors from 3, shells theirs from 10, and `exec 3<file` would end the lease.
 INHERITED_FROM = 40
 
+# Also of an autopilot's tasks.
+OVERFLOW = (
+    Option("--overflow", "overflow", "where it would wait for long, run it on another node"),
+    Option(
+        "--overflow-after",
+        "overflow_after_s",
+        "how long is long ([overflow] after_s)",
+        "DURATION",
+        parse_duration,
+    ),
+    Option("--labels", "labels", "of nodes that have all of these: gpu,cloud", "LIST"),
+)
 RUN = (
     *CLAIM,
+    *OVERFLOW,
+    Option(
+        "--pass-env",
+        "pass_env",
+        "variables that COMMAND finds on another node, too: LANG,API_KEY",
+        "LIST",
+    ),
+    Option("--tty", "tty", "give COMMAND a terminal on another node, too"),
     Option("--keep-effort", "keeps_effort", "leave the agent's effort and model alone"),
     Option(
         "--hold",
@@ -64,6 +84,13 @@ RUN = (
         "--lease-fd",
         "lease_fd",
         "write the lease as a line of JSON to this descriptor",
+        "N",
+        parse_descriptor,
+    ),
+    Option(
+        "--start-fd",
+        "start_fd",
+        "once admitted, begin when a byte comes from this descriptor",
         "N",
         parse_descriptor,
     ),
@@ -136,11 +163,24 @@ def run(words: list[str]) -> int:
         program_name = as_label(os.path.basename(options.words[0]))
         options.task = options.task or program_name
         options.agent = options.agent or program_name
-        lease = _acquire(options, _fields(options, None, parent_lease()))
+        fields = _fields(options, None, parent_lease())
+        if options.overflow and options.resumes is None:  # what was begun here goes on here
+            from admission_client.overflow.contest import here_or_elsewhere  # late: and heavy
+
+            found = here_or_elsewhere(options, fields)
+            if isinstance(found, int):
+                return found
+            lease = found
+        else:
+            lease = _acquire(options, fields)
         os.environ.update(lease.environment())
         # What runs below asks the same daemon, and can be told to be its.
         os.environ["ADMISSION_SOCKET"] = socket_path(options.socket)
-        _report(lease, options.lease_fd)
+        report(lease.reply, options.lease_fd)
+        if options.start_fd is not None:
+            from admission_client.overflow.gate import wait_for_go  # late: for other nodes alone
+
+            wait_for_go(options.start_fd)
         units = lease.weight
         if lease.level and not options.keeps_effort:
             from admission_client.profiles import adapted  # late: only under pressure
@@ -201,11 +241,16 @@ def _leave_open(descriptor: int) -> None:
         os.set_inheritable(descriptor, True)
 
 
-def _report(lease: Lease, descriptor: int | None) -> None:
+def report(reply: Frame, descriptor: int | None) -> None:
+    """Writes the lease to `--lease-fd`, and closes that.
+
+    Raises:
+        BadRequest: it can't be written to.
+    """
     if descriptor is None:
         return
     try:
-        os.write(descriptor, as_json(lease.reply).encode() + b"\n")
+        os.write(descriptor, as_json(reply).encode() + b"\n")
         os.close(descriptor)
     except OSError as problem:
         raise BadRequest(f"--lease-fd {descriptor}: {problem.strerror}") from None

@@ -92,6 +92,12 @@ class Options:
     results: str | None = None
     logs: str | None = None
     lease_fd: int | None = None
+    start_fd: int | None = None
+    overflow: bool = False
+    overflow_after_s: float | None = None
+    labels: str = ""
+    pass_env: str = ""
+    tty: bool = False
     nested: str = "share"
     park_signal: str | None = None
     resumes: int | None = None
@@ -183,24 +189,6 @@ def parse_count(written: str) -> int:
     raise ValueError(f'"{written}" is no whole number from 1 up')
 
 
-def parse_points(written: str) -> float:
-    """Percentage points, with a sign or without."""
-    try:
-        points = float(written)
-    except ValueError:
-        points = 100.0
-    if -100 < points < 100:
-        return points
-    raise ValueError(f'"{written}" is no number of points; write 5, or -5')
-
-
-def parse_port(written: str) -> int:
-    """A TCP port, or 0 for any that is free."""
-    if written.isascii() and written.isdigit() and int(written) < 1 << 16:
-        return int(written)
-    raise ValueError(f'"{written}" is no port; write a number from 0 to 65535')
-
-
 def parse_descriptor(written: str) -> int:
     """The number of an open file descriptor."""
     if written.isascii() and written.isdigit():
@@ -219,9 +207,12 @@ def parse_leases(command: str, options: Options) -> list[int]:
 
 
 def check_limits(command: str, options: Options) -> None:
-    """Refuses an end after a bound that was not given."""
+    """Refuses an end after a bound that was not given, and where and when to go without going."""
     if options.end_after_max and not options.max_hold_s:
         raise WrongUsage(f'{command}: "--end-after-max" needs "--max-hold 2h", after which to end')
+    if (options.labels or options.overflow_after_s is not None) and not options.overflow:
+        name = "--labels" if options.labels else "--overflow-after"
+        raise WrongUsage(f'{command}: "{name}" is for "--overflow"')
 
 
 def take_no_words(command: str, options: Options) -> None:

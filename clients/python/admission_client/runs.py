@@ -15,7 +15,9 @@ from admission_client.tasks import Task
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one task went. `exit_status` as a shell shows it; no `lease`: it never started."""
+    """How one task went. `exit_status` as a shell shows it; no `lease`: it never started. With a
+    `node` it ran there, and the lease is that node's.
+    """
 
     task: Task
     exit_status: int
@@ -23,12 +25,14 @@ class Outcome:
     waited_s: float
     ran_s: float
     log: Path
+    node: str | None = None
 
     def line(self) -> str:
         """As a line of JSON."""
         found: Frame = {"task": self.task.name, "command": self.task.command}
         found |= {"exit_status": self.exit_status, "lease": self.lease, "log": str(self.log)}
         found |= {"waited_s": round(self.waited_s, 3), "ran_s": round(self.ran_s, 3)}
+        found |= {} if self.node is None else {"node": self.node}
         return json.dumps(found, ensure_ascii=False)
 
 

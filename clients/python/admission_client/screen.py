@@ -63,7 +63,8 @@ class Screen:
         if outcome.exit_status == 0:
             waited = f", waited {said(outcome.waited_s)}" if outcome.waited_s >= 1 else ""
             mark = coloured("✓", "green", self._stream)
-            self.say(f"{mark} {place} {name}: {said(outcome.ran_s)}{waited}")
+            where = f" on {outcome.node}" if outcome.node else ""
+            self.say(f"{mark} {place} {name}: {said(outcome.ran_s)}{where}{waited}")
             return
         mark = coloured("✗", "red", self._stream)
         self.say(

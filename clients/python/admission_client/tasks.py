@@ -22,7 +22,7 @@ class Task:
     `by_at`: by when it must have started, on the monotonic clock; `max_hold_s`: held for longer,
     its lease raises an alarm; `end_after_max`: and it is asked to end. With a `resume_command` it
     can be parked; `resumes` is then the lease that it goes on with. `defer`: it waits until the
-    load is low.
+    load is low. `overflow`: options by which it may run on another node.
     """
 
     number: int
@@ -37,6 +37,7 @@ class Task:
     resume_command: str | None = None
     resumes: int | None = None
     defer: bool = False
+    overflow: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -61,13 +62,22 @@ class Task:
         if task.max_hold_s is None and options.max_hold_s is not None:
             ends = options.end_after_max
             task = replace(task, max_hold_s=options.max_hold_s, end_after_max=ends)
-        return replace(task, defer=task.defer or options.defer)
+        task = replace(task, defer=task.defer or options.defer)
+        if options.overflow:
+            words = ["--overflow", f"--labels={options.labels}"]
+            if options.overflow_after_s is not None:
+                words.append(f"--overflow-after={options.overflow_after_s:.3f}")
+            if task.env:
+                words.append(f"--pass-env={','.join(task.env)}")
+            task = replace(task, overflow=tuple(words))
+        return task
 
     def limits(self, now: float) -> list[str]:
-        """Its bounds as options of `run`."""
+        """Its bounds, and where it may run, as options of `run`."""
         words = [] if self.by_at == inf else [f"--by={max(0.0, self.by_at - now):.3f}"]
         words += [] if self.max_hold_s is None else [f"--max-hold={self.max_hold_s:.3f}"]
-        return words + ["--end-after-max"] * self.end_after_max + ["--defer"] * self.defer
+        words += ["--end-after-max"] * self.end_after_max + ["--defer"] * self.defer
+        return [*words, *self.overflow]
 
 
 def read_tasks(lines: list[str], source: str) -> list[Task]:

@@ -88,6 +88,12 @@ class Waiting:
             self._write(f"{start}admission: admitted after {waited} (lease {lease.id})\n")
             self._shown = ""
 
+    def say(self, what: str) -> None:
+        """A line that stays, whatever is drawn."""
+        if not self._quiet:
+            start = CLEAR_LINE if self._shown and self._is_live else ""
+            self._write(f"{start}admission: {what}\n")
+
     def _show(self, news: Frame) -> None:
         line = self.describe(news)
         if self._is_live:

@@ -23,6 +23,13 @@ def test_a_missing_extra_is_one_sentence_that_says_how_to_add_it(
         dashboard(["--no-open"])
 
 
+@pytest.mark.parametrize("written", ["-1", "65536", "x", "", "\uff18\uff10"])
+def test_what_is_no_port_is_told(written: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        dashboard(["--port", written])
+    assert end.value.code == 2
+
+
 def test_a_token_is_kept_for_the_next_time(tmp_path: Path) -> None:
     file = tmp_path / "token"
     token = serving.kept_token(str(file))

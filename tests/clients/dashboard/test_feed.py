@@ -12,6 +12,14 @@ from tests.clients.daemons import Daemon
 LIMIT_S = 60
 
 
+def test_an_end_is_seen_before_anybody_asks() -> None:
+    one = Feed("/nowhere/at.sock")
+    row = {"lease": 5, "age_s": 1.0, "waited_ms": 0}
+    one._present.take([{"leases": [row], "waiting": []}], 0.0, is_all=True)
+    one._hear({"event": "ended", "lease": 5})
+    assert one._present.leases() == []
+
+
 @pytest.mark.trio
 async def test_it_is_left_alone_while_nobody_looks(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch

@@ -1,5 +1,7 @@
 """Who holds and who waits, between two whole looks as after one."""
 
+import pytest
+
 from admission.protocol import Frame
 from admission_client.dashboard.instants import Instants
 from admission_client.dashboard.present import Present
@@ -35,18 +37,6 @@ def test_ages_are_told_as_instants_and_the_same_ones_again() -> None:
     later = [answer([lease(1, 7.123)], [waiter(7, 5.2)])]  # looked at 2 s later, and answered then
     present.take(later, NOW + 2.05, is_all=True)
     assert (present.leases(), present.waiting) == before
-
-
-def test_until_when_one_is_put_off_is_told_as_an_instant() -> None:
-    present = Present()
-    off = {**waiter(7, 3.0), "deferred_s": 60.0}
-    present.take([answer([], [off, waiter(8)])], NOW, is_all=True)
-    before = present.waiting
-    assert [row["deferred_until"] for row in before] == [NOW + 60, None]
-    later = {**waiter(7, 5.0), "deferred_s": 58.04}
-    present.take([answer([], [later, waiter(8, 5.0)])], NOW + 2, is_all=True)
-    assert present.waiting == before
-    assert "deferred_s" not in before[0]
 
 
 def test_what_is_newer_comes_to_what_is_known() -> None:
@@ -97,6 +87,20 @@ def test_a_lease_yields_and_regains_by_its_news() -> None:
     present.hear({"event": "yielded", "lease": 5})
     present.hear({"event": "paused", "pool": "agents"})
     assert numbers(present) == [1]
+
+
+def test_who_is_put_off_is_told_until_when() -> None:
+    present, found = Present(), set()
+    for later_s in (0.0, 3.1):
+        row = {**waiter(7, 3.0 + later_s), "deferred_s": 600.0 - later_s}
+        present.take([answer([], [row])], NOW + later_s + 0.05, is_all=True)
+        (told,) = present.waiting
+        assert told["deferred_until"] == pytest.approx(NOW + 600, abs=0.1)
+        assert "deferred_s" not in told
+        found.add(told["deferred_until"])
+    assert len(found) == 1
+    present.take([answer([], [waiter(7)])], NOW, is_all=True)
+    assert present.waiting[0]["deferred_until"] is None
 
 
 def test_an_answer_in_several_pages_is_one() -> None:

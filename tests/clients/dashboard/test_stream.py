@@ -67,6 +67,22 @@ async def test_only_what_is_new_comes_to_who_was_here_before(autojump_clock: Moc
 
 
 @pytest.mark.trio
+async def test_what_was_told_is_not_told_again(autojump_clock: MockClock) -> None:
+    one, page = feed(), Page()
+    one.bulletin.put("state", 1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Stream(one, "", is_read_only=False), {}, page.receive, page.send)
+        await trio.sleep(1)
+        one._put("leases", 2)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    told = b"".join(message.get("body", b"") for message in page.read)
+    assert [told.count(b"event: %b\n" % name) for name in (b"hello", b"state", b"leases")] == [
+        1
+    ] * 3
+
+
+@pytest.mark.trio
 async def test_one_page_too_many_is_refused() -> None:
     one = feed()
     with ExitStack() as stack:

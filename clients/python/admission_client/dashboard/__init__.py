@@ -6,7 +6,7 @@ It is a client of the daemon's socket like any other: the daemon opens no port f
 import sys
 
 from admission.protocol import BadConfiguration
-from admission_client.options import SOCKET, Option, parse, parse_port, take_no_words
+from admission_client.options import SOCKET, Option, parse, take_no_words
 
 
 def dashboard(words: list[str]) -> int:
@@ -33,6 +33,13 @@ def dashboard(words: list[str]) -> int:
             f'dashboard: the page needs {missing.name}: pip install "admission[dashboard]"'
         ) from None
     return serve(options, say)
+
+
+def parse_port(written: str) -> int:
+    """A TCP port, or 0 for any that is free."""
+    if written.isascii() and written.isdigit() and int(written) < 1 << 16:
+        return int(written)
+    raise ValueError(f'"{written}" is no port; write a number from 0 to 65535')
 
 
 def say(line: str) -> None:

@@ -67,13 +67,16 @@ class Present:
         return [self._leases[named] for named in sorted(self._leases)]
 
     def _waits(self, row: Frame, now: float) -> Frame:
-        ticket, off_s = whole(row, "ticket"), row.get("deferred_s")
-        since = self._waiting_instants.of(now - number(row, "waiting_s"), ticket)
-        until = None
-        if isinstance(off_s, (int, float)):
-            until = self._waiting_instants.of(now + off_s, ticket, "deferred")
-        rest = without(row, "waiting_s", "deferred_s")
-        return {**rest, "since": since, "deferred_until": until}
+        instants, ticket = self._waiting_instants, whole(row, "ticket")
+        deferred_s = row.get("deferred_s")
+        is_deferred = isinstance(deferred_s, (int, float))
+        return {
+            **without(row, "waiting_s", "deferred_s"),
+            "since": instants.of(now - number(row, "waiting_s"), ticket),
+            "deferred_until": instants.of(now + number(row, "deferred_s"), ticket, "put off")
+            if is_deferred
+            else None,
+        }
 
 
 def _held(row: Frame, before: Frame | None, now: float) -> Frame:
