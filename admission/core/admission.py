@@ -172,7 +172,7 @@ class Admission:
                 leases = agents.leases if agents else {}
                 self.ledger.effects += self.learner.take(event, leases)
             case permits.Permitted():
-                permitting.adopt(self.ledger, event)
+                permitting.adopt(self.ledger, now, event)
             case ev.Woke():
                 self.governor.wake(now)
             case ev.SetLevel():
