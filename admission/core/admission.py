@@ -187,7 +187,7 @@ class Admission:
                 self.ledger.effects += self.learner.take(now, event, leases)
                 expect(agents, self.learner.estimates, self.governor)
             case permits.Permitted():
-                permitting.adopt(self.ledger, event)
+                permitting.adopt(self.ledger, now, event)
             case ev.Woke():
                 self.governor.wake(now)
                 self.calm.forget()
