@@ -36,11 +36,12 @@ def by_ssh(
     pair: Pair,
     overflow: str = "",
     sync: Sequence[str] = (),
+    fetch: Sequence[str] = (),
     command: Sequence[str] = COMMAND,
 ) -> Sshd:
     sshd = Sshd(pair.folder / "ssh", {name: pair.there.env[name] for name in OWN})
     overflow = f"ssh = {toml(sshd.ssh)}\n{overflow}"
-    pair.configure('ssh = "there"\n', overflow, sync, command)
+    pair.configure('ssh = "there"\n', overflow, sync, fetch, command)
     return sshd
 
 
@@ -60,16 +61,18 @@ def await_end(pid: int) -> None:
 
 
 def test_by_ssh_output_input_folder_variables_and_status_are_as_if_it_ran_here(pair: Pair) -> None:
-    by_ssh(pair, 'pass_env = ["WORD"]\n', ["cp", "{cwd}/a; b", "{folder}"])
+    fetch = ["cp", "{folder}/made", "{cwd}"]
+    by_ssh(pair, 'pass_env = ["WORD"]\n', ["cp", "{cwd}/a; b", "{folder}"], fetch)
     pair.serve()
     (pair.here.folder / "a; b").write_text("brought along")
-    script = 'cat; cat "a; b"; pwd; echo "$WORD $ADMISSION_SOCKET" >&2; exit 7'
+    script = 'cat; cat "a; b"; pwd; echo "$WORD $ADMISSION_SOCKET" >&2; echo new > made; exit 7'
     process = pair.spawn("--", "sh", "-c", script, "it's; $(nothing)", env={"WORD": "a  b"})
     said, told = process.communicate(b"by hand\n")
     assert said.decode() == f"by hand\nbrought along{pair.there.folder}\n", told
     assert f"a  b {pair.there.socket}\n" in told.decode()
     assert "it runs on node b (lease 1 there)" in told.decode()
     assert process.returncode == 7
+    assert (pair.here.folder / "made").read_text() == "new\n"
     assert pair.there.look().in_use() == 0
     assert pair.here.look().waiters == []
 
