@@ -40,7 +40,14 @@ class AdmissionError(Exception):
 class BadRequest(AdmissionError):
     """The request can't be granted as it stands, today or ever."""
 
-    codes = ("bad_request", "unknown_op", "unknown_pool", "impossible", "would_deadlock")
+    codes = (
+        "bad_request",
+        "unknown_op",
+        "unknown_pool",
+        "unknown_node",
+        "impossible",
+        "would_deadlock",
+    )
     exit_status = 64
 
 
@@ -64,6 +71,8 @@ class Unavailable(AdmissionError):
         "shutting_down",
         "too_many_connections",
         "no_service_manager",
+        "no_fleet",
+        "fleet_away",
     )
 
 

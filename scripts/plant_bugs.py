@@ -26,14 +26,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.core.bugs import BUGS
+from tests.core.bugs_of_advice import WHAT_IS_RECOMMENDED
 from tests.core.planting import Bug
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = "tests/core"
 # The quick ones first.
-WALKS = (f"{TESTS}/test_small_worlds_of_hand.py", f"{TESTS}/test_every_small_world.py")
+WALKS = (
+    f"{TESTS}/test_small_worlds_of_hand.py",
+    f"{TESTS}/test_small_worlds_of_deferring.py",
+    f"{TESTS}/test_every_small_world.py",
+)
 STORIES = (
+    f"{TESTS}/test_interleavings_of_demand.py",
     f"{TESTS}/test_interleavings_of_shedding.py",
+    f"{TESTS}/test_interleavings_of_deferring.py",
     f"{TESTS}/test_interleavings.py",
 )
 # A bug that makes a test hang is found as well, if late.
@@ -126,12 +133,18 @@ def examine(bug: Bug | None, *, is_all: bool) -> list[Finding]:
         make_copy(copy)
         if bug is not None:
             plant(bug, copy)
-        for kind in KINDS:
+        for kind in kinds_for(bug):
             finding = test(kind, copy)
             findings.append(finding)
             if finding.test and not is_all:
                 break
     return findings
+
+
+def kinds_for(bug: Bug | None) -> list[str]:
+    """The quick ones first; but what is only recommended is part of no world and of no story."""
+    is_advice = bug is not None and bug in WHAT_IS_RECOMMENDED
+    return sorted(KINDS, key=lambda kind: kind != "plain tests") if is_advice else list(KINDS)
 
 
 def make_copy(copy: Path) -> None:

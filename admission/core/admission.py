@@ -21,17 +21,23 @@ from typing import assert_never
 
 from admission.core import (
     by_hand,
+    deferring,
     estimates,
     filling,
     holding,
     operating,
+    permits,
+    permitting,
     queueing,
     restart,
     shedding,
 )
 from admission.core import events as ev
 from admission.core.alarms import Alarms
+from admission.core.budget import BUDGETED
+from admission.core.demand import never_fits
 from admission.core.foresight import Remembered
+from admission.core.foretelling import expect
 from admission.core.governor import Governor
 from admission.core.ladder import Ladder
 from admission.core.learning import Learner
@@ -42,7 +48,7 @@ from admission.core.limits import Limits, refusal_of
 from admission.core.nesting import deadlock, enclosing_lease
 from admission.core.order import Ageing
 from admission.core.pool import Pool
-from admission.core.steering import BUDGETED, STEERING, configure, steer
+from admission.core.steering import STEERING, configure, steer
 
 
 class Admission:
@@ -62,7 +68,9 @@ class Admission:
         steer(self.pools, governor)
         self.alarms = Alarms()
         self.ladder = Ladder()
+        self.calm = deferring.Calm()
         self.learner = Learner(governor.throttle.learning)
+        self._teach()
         self._told_level = governor.row.level
         # When what fits and was not granted may be: it waits for the level's delay alone.
         self._ready_at = inf
@@ -89,6 +97,8 @@ class Admission:
         """When `TimePassed` is next to be fed; inf where nothing is due by itself."""
         ledger = self.ledger
         due_at = min(self._ready_at, ledger.next_by_hand_at)
+        if self.learner.paused:
+            due_at = min(due_at, self.learner.next_at())
         if ledger.frozen:
             due_at = min(due_at, self.ladder.next_at(ledger, self.governor))
         if self.governor.by_hand_until is not None:
@@ -124,9 +134,15 @@ class Admission:
         self._dispatch(now, event)
         if self.learner.tallies:
             effects += self.learner.note_ends(now, self.ledger.records)
+            expect(self.pools.get(BUDGETED), self.learner.estimates, self.governor)
+        if self.learner.has_news:
+            self._teach()
         if isinstance(event, STEERING):
             self._adopt_level()
-        sample = event.sample if isinstance(event, ev.Sampled) else None
+        sample = None
+        if isinstance(event, ev.Sampled):
+            sample = event.sample
+            deferring.look(self.ledger, self.governor, self.calm, event)
         if sample is not None or self.ledger.frozen:
             self.ladder.keep_up(self.ledger, self.governor, now, sample)
         self._settle(now)
@@ -168,14 +184,19 @@ class Admission:
             case estimates.Measured() | estimates.OutOfMemory() | estimates.Recalled():
                 agents = self.pools.get(BUDGETED)
                 leases = agents.leases if agents else {}
-                self.ledger.effects += self.learner.take(event, leases)
+                self.ledger.effects += self.learner.take(now, event, leases)
+                expect(agents, self.learner.estimates, self.governor)
+            case permits.Permitted():
+                permitting.adopt(self.ledger, event)
             case ev.Woke():
                 self.governor.wake(now)
+                self.calm.forget()
             case ev.SetLevel():
                 self._set_level(now, event)
             case ev.Configured():
                 configure(event, self.pools, self.governor)
-                self.learner.estimates.adopt(event.throttle.learning)
+                self.learner.adopt(now, event.throttle.learning)
+                self._teach()
                 self.ledger.set_ageing(now, event.ageing)
             case ev.JournalWorks():
                 self.ledger.journal_works = True
@@ -195,12 +216,18 @@ class Admission:
                 gone = one.detached_until <= now
                 reason = Reason.CONNECTION_CLOSED if gone else Reason.TTL_PASSED
                 self.ledger.end(now, one, reason)
-            elif one.due_at <= now:
+            elif one.due_at <= now and not self.ledger.ages_first(one):
                 queueing.time_out(self.ledger, now, one)
+            elif one.is_deferred and one.deferred_until <= now:
+                deferring.end(self.ledger, one)
             else:
                 self.ledger.age(now, one)
+        if self.learner.paused:
+            self.learner.pass_time(now)
         if self.ledger.next_by_hand_at <= now:
             operating.expire(self.ledger, now)
+        if self.ledger.permits_end_at <= now:
+            permitting.expire(self.ledger, now)
         until = self.governor.by_hand_until
         if until is not None and until <= now:
             self.governor.set_auto()
@@ -208,7 +235,17 @@ class Admission:
 
     def _sampled(self, event: ev.Sampled) -> None:
         agents = self.pools.get(BUDGETED)
-        self.governor.take(event.sample, agents.in_use if agents else 0, event.local_h)
+        sample = event.sample
+        self.governor.take(sample, agents.in_use if agents else 0, event.local_h)
+        leases = list(agents.leases) if agents else []
+        self.learner.note_rest(sample.memory_used_pct, sample.memory_total_bytes, leases)
+
+    def _teach(self) -> None:
+        """The pool of agents goes by what is learnt."""
+        if agents := self.pools.get(BUDGETED):
+            agents.learner = self.learner
+            agents.note_pauses()
+        self.learner.has_news = False
 
     def _adopt_level(self) -> None:
         """Lets the pools go by what the governor says now, and tells of another level."""
@@ -248,19 +285,12 @@ class Admission:
             self.ledger.effects.append(ev.Told(event.caller, shared, shared=True))
         elif refusal := refusal_of(event, pool, self.ledger, self.limits):
             self.ledger.refuse(event.caller, *refusal)
+        elif why := never_fits(claim, self.governor.memory, self.learner):
+            self.ledger.refuse(event.caller, "impossible", why)
         elif why := deadlock(event, self.pools):
             self.ledger.refuse(event.caller, "would_deadlock", why)
         else:
-            wait_s = queueing.shorter(event.wait_s, event.by_s)
-            queueing.enqueue(
-                self.ledger,
-                now,
-                claim,
-                event.caller,
-                wait_s,
-                by_s=event.by_s,
-                resumes=event.resumes,
-            )
+            deferring.enqueue(self.ledger, self.governor, now, event)
 
     def _repeat(self, now: float, event: ev.Acquire, known: Lease | Waiter) -> None:
         """The same request again, after a broken connection: the same lease, or the same place."""
@@ -268,7 +298,8 @@ class Admission:
             message = "this request id is another process's; use a fresh one of 16 random bytes"
             self.ledger.refuse(event.caller, "not_permitted", message)
         elif isinstance(known, Waiter):
-            wait_s = queueing.shorter(event.wait_s, event.by_s)
+            by_s = None if event.defer else event.by_s
+            wait_s = queueing.shorter(event.wait_s, by_s)
             queueing.come_back(self.ledger, now, event.caller, known, wait_s)
         else:
             lease = self.ledger.take_up(known, event.caller)

@@ -129,7 +129,7 @@ class Alarms:
     def _due_at(self, one: Lease | Waiter) -> float:
         if isinstance(one, Lease):
             return one.over_at
-        return one.queued_at + self._bounds_s[one.claim.rank]
+        return max(one.queued_at, one.deferred_until) + self._bounds_s[one.claim.rank]
 
     def _is_so(self, ledger: Ledger, at: float, key: Key) -> bool:
         if key in self._rung or (found := _find(ledger, key)) is None:

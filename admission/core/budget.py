@@ -18,6 +18,9 @@ from admission.core.leases import Lease, Waiter
 
 GIB = 1 << 30
 
+# The pool whose units are agents, each of which takes memory.
+BUDGETED = "agents"
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -84,9 +87,9 @@ class Memory:
 
         One that has yielded its units counts as well: its process is there, and grows.
         """
-        return sum(self.mean_bytes * one.claim.weight * self._unshown(one) for one in leases)
+        return sum(self.mean_bytes * one.claim.weight * self.unshown(one) for one in leases)
 
-    def _unshown(self, lease: Lease) -> float:
+    def unshown(self, lease: Lease) -> float:
         """The share of its promise that a lease still owes: all of it if granted since."""
         age_s = self.at - lease.granted_at
         return min(max(1 - age_s / self.budget.ramp_s, 0.0), 1.0)
@@ -113,6 +116,10 @@ class Memory:
         unshown = self.unshown_bytes(leases) + self.mean_bytes * kept
         this_one = 0.0 if waiter.lease is not None else self.mean_bytes * weight
         bursts = self.burst_bytes([*weights, weight])
+        return self.excess(unshown, this_one, bursts)
+
+    def excess(self, unshown: float, this_one: float, bursts: float) -> str | None:
+        """That all this is more than may be spoken for, in words and numbers; None if it is not."""
         if self.used_bytes + unshown + this_one + bursts <= self.ceiling_bytes:
             return None
         return (

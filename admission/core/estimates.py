@@ -65,24 +65,32 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """How estimates are made of what was measured.
+    """How estimates are made of what was measured; docs/simulation.md has why it is off by default.
 
     Attributes:
-        is_on: without it every agent is expected to take the mean and the peak of the budget.
+        is_on: without it every agent is expected to take the mean and the peak of the budget, and
+            nobody pauses; how long tasks last is learnt all the same.
         margin: what is expected at the peak, as a multiple of what was seen.
         bump: a run that was cut short would have taken so many times what it took.
         quantile: of the peaks that were seen, this one counts.
         prior_runs: what is expected of a task that was never seen weighs as much as so many runs.
+        fresh_s: what a lease was seen to take counts for so long.
+        settled: a lease that is older than the budget's ramp owes so much of what it is expected to
+            take and has not taken.
+        sure_runs: a task is refused as too large only where so many runs say so.
         failures: after so many runs in a row that ran out of memory a task has to pause.
         pause_s: at first for so long, and twice as long after each further one,
         pause_max_s: but for no longer than this.
     """
 
-    is_on: bool = True
+    is_on: bool = False
     margin: float = 1.1
     bump: float = 1.2
     quantile: float = 0.9
     prior_runs: float = 3.0
+    fresh_s: float = 120.0
+    settled: float = 0.5
+    sure_runs: int = 3
     failures: int = 2
     pause_s: float = 60.0
     pause_max_s: float = 1800.0

@@ -17,12 +17,14 @@ from admission.core.answers import Told as Told
 from admission.core.answers import ToldLevel as ToldLevel
 from admission.core.answers import ToldReservation as ToldReservation
 from admission.core.by_hand import ByHand, Moved, Paused, Reserved, Unpaused, Unreserved
+from admission.core.deferral import Undeferred
 from admission.core.estimates import Experience, Learnt
 from admission.core.foresight import Remembered
 from admission.core.governor import Throttle
 from admission.core.leases import Caller, Claim, Holder, Lease, Reason, Waiter
 from admission.core.levels import PoolSpec
 from admission.core.order import Ageing
+from admission.core.permits import Permitted
 from admission.core.sample import Sample
 from admission.core.values import value
 
@@ -37,7 +39,8 @@ class Acquire:
     `parent` is a lease that the asking process says it runs under; it shares the lease of this
     pool whose holder stands among `ancestors`, itself and those above it, nearest first; unless
     it `is_new`, a lease of its own. Under which it stands is looked at all the same, as it may
-    wait for its own end.
+    wait for its own end. It can `defer`: wait until the load is low, at the latest until `by_s`,
+    which then refuses nobody.
     """
 
     caller: Caller
@@ -48,6 +51,7 @@ class Acquire:
     is_new: bool = False
     by_s: float | None = None
     resumes: int | None = None
+    defer: bool = False
 
 
 @value
@@ -200,6 +204,7 @@ Event = (
     | Experience
     | SetLevel
     | ByHand
+    | Permitted
     | Woke
     | Configured
     | JournalFailed
@@ -305,6 +310,7 @@ Record = (
     | Paused
     | Unpaused
     | Moved
+    | Undeferred
     | shedding.Record
 )
 

@@ -19,7 +19,7 @@ PASSED_MAX = 32
 
 def fitting(pool: Pool, now: float) -> Waiter | None:
     """Who could be granted but for the time between two grants; None where nobody could."""
-    if pool.in_use >= pool.capacity or not pool.order.waiters:
+    if pool.free <= 0 or not pool.order.waiters:
         return None
     front = pool.front()
     if front is None or pool.suits(front):
@@ -35,7 +35,7 @@ def grantable(pool: Pool, now: float) -> Waiter | None:
 
 def is_next(pool: Pool, newcomer: Waiter, now: float) -> bool:
     """Whether this one would be granted at once. It does not join."""
-    if pool.in_use + newcomer.claim.weight > pool.capacity:
+    if newcomer.claim.weight > pool.free:
         return False
     if not pool.order.waiters:
         is_reachable = not pool.passes_over(pool.kept())(newcomer)

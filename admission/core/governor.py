@@ -16,6 +16,7 @@ from math import exp, inf
 from typing import Literal
 
 from admission.core.budget import Budget, Memory
+from admission.core.deferral import Defer
 from admission.core.estimates import Learning
 from admission.core.foresight import Forecasts, Foresight, Look
 from admission.core.growth import Growth, Limit
@@ -62,6 +63,7 @@ class Throttle:
         policy: `table`: the level sets the capacity, and the budget stands beside it. `budget`:
             the budget decides alone, up to a number that grows and is cut.
         shed: what is done about pressure that remains.
+        defer: how what can wait is put off.
         learning: how what tasks take is learnt.
         is_on: without it the level is 0 and the budget off, whatever the machine says.
     """
@@ -73,6 +75,7 @@ class Throttle:
     growth: Growth = field(default_factory=Growth)
     foresight: Foresight = field(default_factory=Foresight)
     shed: Shed = field(default_factory=Shed)
+    defer: Defer = field(default_factory=Defer)
     learning: Learning = field(default_factory=Learning)
     policy: Literal["table", "budget"] = "table"
     is_on: bool = True

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from admission.core import shedding
+from admission.core.budget import BUDGETED
 from admission.core.governor import Governor
 from admission.core.leases import Class, Lease
 from admission.core.ledger import Ledger
 from admission.core.sample import Sample
 from admission.core.shedding import ADVISE, FREEZE, PARK, Rung, Shed
-from admission.core.steering import BUDGETED
 
 ACTS_KEPT = 20
 

@@ -51,14 +51,6 @@ class Figures:
     lasts_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Failures:
-    """How many runs of a task have run out of memory in a row, and when the last one did."""
-
-    count: int
-    at: float
-
-
 class Estimates:
     """What is known of tasks. `settings` may be replaced by `adopt` at any time."""
 
@@ -66,12 +58,18 @@ class Estimates:
         self.settings = settings or Learning()
         self._runs: dict[Key, deque[Run]] = {}
         self._figures: dict[Key, Figures] = {}
-        self._failures: dict[Key, Failures] = {}
+        # When something like it last ran out of memory.
+        self._failed_at: dict[Key, float] = {}
 
     @property
     def knows_any(self) -> bool:
         """Whether there is any run to go by."""
-        return self.settings.is_on and bool(self._runs)
+        return bool(self._runs)
+
+    @property
+    def failed(self) -> list[Key]:
+        """The tasks of which something has run out of memory."""
+        return [key for key in self._failed_at if len(key) == 2]
 
     def adopt(self, settings: Learning) -> None:
         self.settings = settings
@@ -86,12 +84,12 @@ class Estimates:
             runs.append(run)
             self._runs[key] = runs  # the last in the dict, as it was the last to be learnt of
             self._figures.pop(key, None)
+            self._note_failure(key, run, at)
         while len(self._runs) > KEYS_KEPT:
             key = next(iter(self._runs))
             del self._runs[key]
             self._figures.pop(key, None)
-        if run.ended is not Ended.PARKED:
-            self._count(run, at)
+            self._failed_at.pop(key, None)
 
     def amend(self, old: Run, new: Run, at: float) -> None:
         """What was learnt as the one run was the other."""
@@ -100,17 +98,11 @@ class Estimates:
                 kept = [new if run is old else run for run in runs]
                 self._runs[key] = deque(kept, maxlen=RUNS_KEPT)
                 self._figures.pop(key, None)
-        self._count(new, at)
+                self._note_failure(key, new, at)
 
-    def _count(self, run: Run, at: float) -> None:
-        label = label_of(run)
-        if label is None:
-            return
-        failed = self._failures.pop(label, Failures(0, at))
+    def _note_failure(self, key: Key, run: Run, at: float) -> None:
         if run.ended is Ended.OUT_OF_MEMORY:
-            self._failures[label] = Failures(failed.count + 1, at)
-            while len(self._failures) > KEYS_KEPT:
-                del self._failures[next(iter(self._failures))]
+            self._failed_at[key] = max(at, self._failed_at.get(key, -inf))
 
     # --- what is expected -----------------------------------------------------------------------
 
@@ -155,14 +147,22 @@ class Estimates:
             found = self._figures[key] = figures_of(runs, self.settings)
         return found
 
-    def paused_until(self, claim: Claim) -> float:
+    def paused_until(self, label: Key) -> float:
         """Until when a task pauses that has run out of memory again and again; -inf for not."""
-        label, settings = label_of(claim), self.settings
-        failed = None if label is None else self._failures.get(label)
-        if failed is None or failed.count < settings.failures or not settings.is_on:
+        failures, settings = self._failures(label), self.settings
+        if failures < settings.failures or not settings.is_on:
             return -inf
-        doublings = min(failed.count - settings.failures, 16)
-        return failed.at + min(settings.pause_s * 2.0**doublings, settings.pause_max_s)
+        doublings = failures - settings.failures
+        return self._failed_at[label] + min(settings.pause_s * 2.0**doublings, settings.pause_max_s)
+
+    def _failures(self, label: Key) -> int:
+        """How many of its last runs ran out of memory, but for those that were parked."""
+        count = 0
+        for run in reversed(self._runs.get(label, ())):
+            if run.ended is Ended.FINISHED:
+                break
+            count += run.ended is Ended.OUT_OF_MEMORY
+        return count
 
 
 def label_of(one: Claim | Run) -> Key | None:
@@ -257,23 +257,74 @@ class Learner:
         self.estimates = Estimates(settings)
         # Of the leases that are there and were measured, no others.
         self.tallies: dict[int, Tally] = {}
+        # The least that was in use by all but agents; None where that was never seen.
+        self.rest_bytes: float | None = None
+        # The tasks that pause, and until when. What changes here changes whose turn it is, so that
+        # the pool has to be told.
+        self.paused: dict[Key, float] = {}
+        self.has_news = False
         self._ended: dict[int, tuple[float, Run]] = {}
 
     @property
-    def is_new(self) -> bool:
-        """Whether nothing was ever measured or recalled."""
-        return not self.tallies and not self.estimates.knows_any
+    def has_a_say(self) -> bool:
+        """Whether anything was measured or learnt that the budget can go by."""
+        return self.estimates.settings.is_on and (bool(self.tallies) or self.estimates.knows_any)
 
-    def take(self, event: Experience, leases: dict[int, Lease]) -> list[Effect]:
+    def note_rest(self, used_pct: float | None, total_bytes: int | None, leases: list[int]) -> None:
+        """What is in use, by one sample. `leases`: whose memory is in it."""
+        if used_pct is None or not total_bytes:
+            return
+        if all(number in self.tallies for number in leases):
+            agents = sum(self.tallies[number].reading.memory_bytes for number in leases)
+            rest = max(0.0, used_pct / 100 * total_bytes - agents)
+            self.rest_bytes = rest if self.rest_bytes is None else min(self.rest_bytes, rest)
+
+    # --- tasks that pause -----------------------------------------------------------------------
+
+    def next_at(self) -> float:
+        """When the next task has paused for long enough; inf where none does."""
+        return min(self.paused.values(), default=inf)
+
+    def pass_time(self, now: float) -> None:
+        """Who has paused for long enough pauses no longer."""
+        for label in [label for label, until in self.paused.items() if until <= now]:
+            del self.paused[label]
+            self.has_news = True
+
+    def paused_until(self, claim: Claim) -> float | None:
+        """Until when a task like this pauses; None for not."""
+        label = label_of(claim) if self.paused else None
+        return None if label is None else self.paused.get(label)
+
+    def _note_pauses(self, now: float) -> None:
+        """Of all tasks, as the history or the settings are others than they were."""
+        until = {label: self.estimates.paused_until(label) for label in self.estimates.failed}
+        self.paused = {label: at for label, at in until.items() if at > now}
+        self.has_news = True
+
+    def _note_pause(self, claim: Claim | Run, now: float) -> None:
+        if label := label_of(claim):
+            self.has_news |= self.paused.pop(label, None) is not None
+            until = self.estimates.paused_until(label)
+            if until > now:
+                self.paused[label] = until
+                self.has_news = True
+
+    def adopt(self, now: float, settings: Learning) -> None:
+        self.estimates.adopt(settings)
+        self._note_pauses(now)
+
+    def take(self, now: float, event: Experience, leases: dict[int, Lease]) -> list[Effect]:
         """One event. `leases`: those of the pool."""
         match event:
             case Measured():
                 self._measured(event, leases)
             case OutOfMemory():
-                return self._out_of_memory(event.lease)
+                return self._out_of_memory(now, event.lease)
             case Recalled():
                 for run in event.runs:
                     self.estimates.learn(run)
+                self._note_pauses(now)
         return []
 
     def note_ends(self, now: float, records: Sequence[Record]) -> list[Effect]:
@@ -285,6 +336,7 @@ class Learner:
                 ended = Ended.PARKED if record.reason is Reason.PARKED else Ended.FINISHED
                 run = self.tallies.pop(record.lease).run(record.before.claim, now, ended)
                 self.estimates.learn(run, now)
+                self._note_pause(run, now)
                 self._ended[record.lease] = now, run
                 if len(self._ended) > ENDED_KEPT:
                     del self._ended[next(iter(self._ended))]
@@ -303,7 +355,7 @@ class Learner:
                 if event.at >= tally.at:
                     self.tallies[lease.id] = tally.grown(event.at, reading)
 
-    def _out_of_memory(self, number: int) -> list[Effect]:
+    def _out_of_memory(self, now: float, number: int) -> list[Effect]:
         if tally := self.tallies.get(number):
             self.tallies[number] = replace(tally, is_out_of_memory=True)
         elif number in self._ended:
@@ -311,6 +363,7 @@ class Learner:
             if run.ended is not Ended.OUT_OF_MEMORY:
                 amended = replace(run, ended=Ended.OUT_OF_MEMORY)
                 self.estimates.amend(run, amended, at)
+                self._note_pause(run, now)
                 self._ended[number] = at, amended
                 return [Learnt(number, amended)]
         return []

@@ -156,7 +156,8 @@ class Waiter:
     `keeps_place`: others wait for its return, as it was the daemon that went away and not the
     client. `lease`: it asks for the units of a yielded lease again. `ahead`: a hand has put it
     ahead of its class, or below 0 behind it, or it comes back after it was parked; the larger goes
-    earlier.
+    earlier. `is_deferred`: it is put off until the load is low, and blocks nobody; that ends at
+    `deferred_until` at the latest.
     """
 
     ticket: int
@@ -168,6 +169,8 @@ class Waiter:
     keeps_place: bool = False
     lease: int | None = None
     ahead: int = 0
+    is_deferred: bool = False
+    deferred_until: float = -inf
 
     @property
     def is_away(self) -> bool:

@@ -45,6 +45,8 @@ class Ledger:
         self.last_reservation = 0
         # When a reservation begins or ends next, or a pause ends; `core.operating` keeps it.
         self.next_by_hand_at = inf
+        # When the first permit of the fleet's ends that is there; `core.permits` keeps it.
+        self.permits_end_at = inf
         # Invariant, checked at every step: granted - ended is the number of leases.
         self.granted = 0
         self.ended = 0
@@ -126,6 +128,10 @@ class Ledger:
             found = self._find(key)
             if found is not None and self._due_at(found) == due_at:
                 yield found
+
+    def ages_first(self, waiter: Waiter) -> bool:
+        """Whether it is to be aged before it is due: what is due in between has its turn."""
+        return self.pools[waiter.claim.pool].order.ages_at(waiter) < waiter.due_at
 
     # --- holders --------------------------------------------------------------------------------
 
@@ -314,7 +320,8 @@ class Ledger:
         if isinstance(one, Lease):
             return one.due_at
         ages_at = self.pools[one.claim.pool].order.ages_at(one)
-        return min(one.deadline_at, one.away_until, ages_at)
+        due_at = min(one.deadline_at, one.away_until, ages_at)
+        return min(due_at, one.deferred_until) if one.is_deferred else due_at
 
     def _is_due_at(self, key: Key, at: float) -> bool:
         found = self._find(key)

@@ -42,11 +42,13 @@ class PoolSpec:
     """A pool as configured: units by level, and whether its grants keep the level's delay apart.
 
     A pool of constant size guards a thing (one database) and not the machine, so it needs no
-    spacing.
+    spacing. `is_fleet`: its units are those of several machines, and only what the fleet permits is
+    granted here.
     """
 
     name: str
     capacity: tuple[int, int, int, int]
+    is_fleet: bool = False
 
     @property
     def is_spaced(self) -> bool:

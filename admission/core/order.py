@@ -73,6 +73,8 @@ class Queue:
     def __init__(self) -> None:
         self.ageing = Ageing()
         self.waiters: dict[int, Waiter] = {}
+        # Those of them that are put off.
+        self._deferred: set[int] = set()
         # Of those who have climbed: how many classes.
         self._climbed: dict[int, int] = {}
         # Those who don't go by shares, by the class in which they stand: in order, before the
@@ -98,17 +100,25 @@ class Queue:
     def add(self, waiter: Waiter) -> None:
         group = group_of(waiter.claim)
         self.waiters[waiter.ticket] = waiter
+        if waiter.is_deferred:
+            self._deferred.add(waiter.ticket)
         self._waiting[group] = self._waiting.get(group, 0) + 1
         if group not in self._tags:
             self._tags[group] = max(self._started, self._idle_tags.pop(group, 0))
             self._lines[group] = {}
         self._line_up(waiter, group)
 
+    @property
+    def has_deferred(self) -> bool:
+        return bool(self._deferred)
+
     def remove(self, waiter: Waiter) -> None:
         group = group_of(waiter.claim)
         self._step_out(waiter, group)
         self._climbed.pop(waiter.ticket, None)
         del self.waiters[waiter.ticket]
+        if waiter.is_deferred:
+            self._deferred.discard(waiter.ticket)
         self._waiting[group] -= 1
         if not self._waiting[group]:
             del self._waiting[group], self._lines[group]
@@ -121,6 +131,8 @@ class Queue:
         """The same ticket with another caller or deadline, or moved by a hand."""
         old = self.waiters[waiter.ticket]
         assert (waiter.claim, waiter.lease) == (old.claim, old.lease), "another place"
+        if waiter.is_deferred != old.is_deferred:
+            self._deferred ^= {waiter.ticket}
         if waiter.ahead == old.ahead:
             self.waiters[waiter.ticket] = waiter
             return

@@ -1,20 +1,24 @@
 """What waiters are told: where each stands, why it is not granted, and in how long it may be."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import inf
 
 from admission.core.durations import said
 from admission.core.filling import fitting, lets_pass, passed_until
+from admission.core.foretelling import Course
 from admission.core.leases import Waiter
 from admission.core.pool import Pool
+from admission.core.reserving import Kept
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a waiter stands: position from 1, why it is not granted, and a guess at how long.
 
-    `eta_s` is None where no lease has ended yet, so that there is nothing to guess from.
+    `eta_s` goes by what those before it are expected to last (`core.foretelling`), where anything
+    was learnt of that, and else by how long a lease is out as a rule. It is None where no lease has
+    ended yet, so that there is nothing to guess from. Who is put off may start earlier.
     """
 
     waiter: Waiter
@@ -25,21 +29,47 @@ class Place:
 
 def places_of(pool: Pool, now: float) -> Iterator[Place]:
     """Every waiter with its place, in order; one pass over the queue."""
-    in_use, capacity, reasons = pool.in_use, pool.capacity, _Reasons(pool, now)
-    kept = pool.kept()
-    typical_s = pool.typical_hold_s(now)
-    units_ahead = in_use - capacity
-    paused_s = 0.0 if pool.paused_until is None else pool.paused_until - now
+    reasons, kept = _Reasons(pool, now), pool.kept()
+    eta_of = _foretold(pool, kept, now) if pool.expects else _guessed(pool, kept, now)
     for index, waiter in enumerate(pool.turns(kept)):
-        reason = reasons.of(waiter, index)
+        yield Place(waiter, index + 1, reasons.of(waiter, index), eta_of(waiter, index))
+
+
+def _foretold(pool: Pool, kept: Kept, now: float) -> Callable[[Waiter, int], float | None]:
+    """In how long each starts, asked in their order, by what tasks last."""
+    assert pool.expects is not None, "nothing was learnt"
+    course = Course(pool, pool.expects, kept, now, pool.typical_hold_s(now))
+
+    def eta_s(waiter: Waiter, index: int) -> float | None:
+        starts_at = course.start_at(waiter)
+        if waiter.is_deferred:
+            starts_at = max(starts_at, waiter.deferred_until)
+        return None if starts_at == inf else starts_at - now
+
+    return eta_s
+
+
+def _guessed(pool: Pool, kept: Kept, now: float) -> Callable[[Waiter, int], float | None]:
+    """In how long each starts, asked in their order, by how long a lease is out as a rule."""
+    capacity = pool.capacity
+    typical_s = pool.typical_hold_s(now)
+    units_ahead = pool.in_use - capacity
+    paused_s = 0.0 if pool.paused_until is None else pool.paused_until - now
+
+    def eta_of(waiter: Waiter, index: int) -> float | None:
+        nonlocal units_ahead
         units_ahead += waiter.claim.weight
-        eta_s = None
         reach = capacity - kept.barred(waiter.claim)
-        if typical_s is not None and waiter.claim.weight <= reach and paused_s < inf:
-            turns = max(units_ahead, 1) / reach
-            spacing_s = index * pool.level.delay_s if pool.spec.is_spaced else 0.0
-            eta_s = max(turns * typical_s, spacing_s) + paused_s
-        yield Place(waiter, index + 1, reason, eta_s)
+        if pool.spec.is_fleet:
+            return None  # who waits on other machines, and for how long, is not known here
+        if typical_s is None or waiter.claim.weight > reach or paused_s == inf:
+            return None
+        turns = max(units_ahead, 1) / reach
+        spacing_s = index * pool.level.delay_s if pool.spec.is_spaced else 0.0
+        eta_s = max(turns * typical_s, spacing_s) + paused_s
+        return max(eta_s, waiter.deferred_until - now) if waiter.is_deferred else eta_s
+
+    return eta_of
 
 
 def reason_of(pool: Pool, waiter: Waiter, now: float) -> str:
@@ -78,6 +108,14 @@ class _Reasons:
         weight = waiter.claim.weight
         if waiter.is_away:
             return "its client is away"
+        if waiter.is_deferred:
+            left_s = waiter.deferred_until - self._now
+            return f"deferred until the load is low, at the latest in {said(left_s)}"
+        if (until := pool.pauses_until(waiter)) is not None:
+            return (
+                f"{waiter.claim.task} has run out of memory again and again, and pauses for "
+                f"{said(until - self._now)} more"
+            )
         if weight > pool.capacity:
             return (
                 f"weight {weight} is more than the {pool.capacity} of {pool.spec.name} "
@@ -89,7 +127,7 @@ class _Reasons:
             return "holders from before a restart have their chance to come back first"
         if waiter is self._next:
             return self._spacing()
-        if pool.in_use + front.claim.weight > pool.capacity:
+        if front.claim.weight > pool.free:
             return self._full() + (self._passed() if waiter is front else "")
         if waiter is not front:
             ahead = pool.position(waiter) - 1 if ahead is None else ahead
@@ -128,12 +166,14 @@ class _Reasons:
         pool = self._pool
         if pool.spec.name == "agents":
             return f"{pool.in_use} of {pool.capacity} agents run"
+        if pool.spec.is_fleet:
+            return pool.why_no_more or "the fleet is being asked"
         return f"{pool.in_use} of {pool.capacity} units of {pool.spec.name} are out"
 
     def _passed(self) -> str:
         """That smaller ones may have what is too little for the front waiter, and for how long."""
         pool, now, front = self._pool, self._now, self._front
-        if front is None or pool.in_use >= pool.capacity:
+        if front is None or pool.free <= 0:
             return ""
         asks = f"; it asks for {front.claim.weight}"
         if not lets_pass(pool, front, now):

@@ -13,7 +13,10 @@ from math import inf
 
 from admission.core.averages import median
 from admission.core.budget import Memory
-from admission.core.leases import Lease, State, Waiter
+from admission.core.demand import Demand
+from admission.core.estimates import Estimate
+from admission.core.learning import Learner
+from admission.core.leases import Claim, Lease, State, Waiter
 from admission.core.levels import Level, PoolSpec
 from admission.core.order import Listing, Queue
 from admission.core.reserving import NOTHING, Kept, Kind, Reservations, kind_of
@@ -35,6 +38,8 @@ class Pool:
     So it does `limit`, the capacity where it is not the level that sets it, `memory`, by which the
     budget judges, and `hold_until`, before which nothing is added to what is out. A hand changes
     `reservations` and `paused_until`, before which nothing is granted; None: it is not paused.
+    Of a fleet pool, `permits` are the units that may be added to what is out, until
+    `permitted_until`, and `why_no_more` says why there are not more.
     """
 
     def __init__(self, spec: PoolSpec, level: Level) -> None:
@@ -52,15 +57,31 @@ class Pool:
         self.limit: int | None = None
         self.limit_max = 0
         self.memory: Memory | None = None
+        # What is learnt of its leases; None where that is of no account.
+        self.learner: Learner | None = None
+        self._is_pausing = False
         self.hold_until = -inf
         self.reservations = Reservations()
         self.paused_until: float | None = None
+        self.permits = 0
+        self.permitted_until = -inf
+        self.why_no_more = ""
         self.last_grant_at = -inf
+        # What a lease of a claim is expected to take; None while nothing was learnt.
+        self.expects: Callable[[Claim], Estimate | None] | None = None
         self._hold_times_s: deque[float] = deque(maxlen=HOLD_TIMES_KEPT)
 
     @property
     def capacity(self) -> int:
         return self.spec.capacity[self.level.level] if self.limit is None else self.limit
+
+    @property
+    def free(self) -> int:
+        """How many units could be out besides those that are."""
+        # As `capacity`, which is not asked, as this is asked all the time.
+        most = self.spec.capacity[self.level.level] if self.limit is None else self.limit
+        free = most - self.in_use
+        return min(free, self.permits) if self.spec.is_fleet else free
 
     @property
     def capacity_max(self) -> int:
@@ -141,16 +162,16 @@ class Pool:
     def front(self) -> Waiter | None:
         """Who is served next, whether or not there is room; None where nobody is to be.
 
-        Nobody overtakes it, however small, so a large request can't starve. Two are passed over
+        Nobody overtakes it, however small, so a large request can't starve. Three are passed over
         and keep their place: one that wants more than the whole capacity of this level, less what
-        is reserved for others (waiting for it would idle the machine until the level falls), and
-        one whose client is away. If the daemon was away instead, all wait until its waiters have
-        had their chance to return.
+        is reserved for others (waiting for it would idle the machine until the level falls), one
+        whose client is away, and one that is put off or whose task pauses. If the daemon was away
+        instead, all wait until its waiters have had their chance to return.
         """
         kept = self.kept()
         if kept is NOTHING:
             first = self.order.first()
-            if first is None or (first.caller and first.claim.weight <= self.capacity):
+            if first is None or self._is_front(first):
                 return first  # as it is nearly always
         is_passed_over = self.passes_over(kept)
         for waiter in self.turns(kept):
@@ -158,14 +179,23 @@ class Pool:
                 return None if waiter.is_away else waiter
         return None
 
+    def _is_front(self, first: Waiter) -> bool:
+        """Whether the first one is not passed over, where nothing is reserved."""
+        if first.is_deferred or not first.caller:
+            return False
+        has_room = first.claim.weight <= self.capacity
+        return has_room and (not self._is_pausing or self.pauses_until(first) is None)
+
     def passes_over(self, kept: Kept) -> Callable[[Waiter], bool]:
-        """Says of whom nobody waits for, as what they ask for can't be had as things are, or their
-        client is away.
+        """Says of whom nobody waits for, as what they ask for can't be had as things are, or they
+        are put off, or their client is away.
         """
         capacity = self.capacity
 
         def is_passed_over(waiter: Waiter) -> bool:
-            if waiter.is_away and not waiter.keeps_place:
+            if waiter.is_deferred or (waiter.is_away and not waiter.keeps_place):
+                return True
+            if self.pauses_until(waiter) is not None:
                 return True
             return waiter.claim.weight > capacity - kept.barred(waiter.claim)
 
@@ -191,7 +221,7 @@ class Pool:
 
     def has_room(self, waiter: Waiter) -> bool:
         """Whether as many units are free as it asks for, less what is kept for others."""
-        return self.in_use + waiter.claim.weight <= self.capacity - self.kept_from(waiter)
+        return waiter.claim.weight <= self.free - self.kept_from(waiter)
 
     def is_meant(self, waiter: Waiter) -> bool:
         """Whether a reservation keeps units for this one, as many as it asks for."""
@@ -207,7 +237,21 @@ class Pool:
         """Why the memory budget is against this waiter; None where it is not."""
         if self.memory is None or self.is_meant(waiter):
             return None
-        return self.memory.objection(waiter, self.leases.values(), self.kept_from(waiter))
+        leases, kept = self.leases.values(), self.kept_from(waiter)
+        if self.learner is None or not self.learner.has_a_say:
+            return self.memory.objection(waiter, leases, kept)
+        return Demand(self.memory, self.learner).objection(waiter, leases, kept)
+
+    def pauses_until(self, waiter: Waiter) -> float | None:
+        """Until when this one's task pauses, as it runs out of memory each time; None for not."""
+        if self.learner is None or not self.learner.paused or waiter.lease is not None:
+            return None
+        return self.learner.paused_until(waiter.claim)
+
+    def note_pauses(self) -> None:
+        """Other tasks pause than did."""
+        self._is_pausing = self.learner is not None and bool(self.learner.paused)
+        self._listing = None
 
     def is_time_for(self, waiter: Waiter, now: float) -> bool:
         """Whether the level's delay is over, which holds up nobody whom a reservation means."""
@@ -246,12 +290,14 @@ class Pool:
 
     def note_grant(self, waiter: Waiter) -> None:
         """It was granted what it asked for. What it only regains, its group got before."""
+        self.permits -= waiter.claim.weight if self.spec.is_fleet else 0
         if waiter.lease is None:
             self._listing = None
             self.order.charge(waiter.claim)
 
     def note_taken_back(self, waiter: Waiter) -> None:
         """It was not, after all, and waits again."""
+        self.permits += waiter.claim.weight if self.spec.is_fleet else 0
         if waiter.lease is None:
             self._listing = None
             self.order.forgive(waiter.claim)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import inf
 
 from admission.core import events as ev
-from admission.core import filling, places
+from admission.core import filling, permitting, places
 from admission.core.durations import said
 from admission.core.leases import Caller, Claim, Waiter
 from admission.core.ledger import Ledger
@@ -35,6 +35,7 @@ def enqueue(
     lease: int | None = None,
     by_s: float | None = None,
     resumes: int | None = None,
+    deferred_until: float | None = None,
 ) -> None:
     """A new waiter at its place; or a refusal, if it would have to wait and does not want to.
 
@@ -48,13 +49,17 @@ def enqueue(
         by_s: it must have started within that; it is refused where the estimate is longer.
         resumes: the lease that it goes on with; where that was parked, and was the same user's, it
             stands at the head of its class.
+        deferred_until: it is put off until then at most; None: it is not.
     """
     pool = ledger.pools[claim.pool]
+    wait_s = permitting.patience_s(pool, wait_s)
     deadline_at = inf if wait_s is None else now + wait_s
     is_back = resumes is not None and ledger.parked.get(resumes) == claim.uid
     waiter = Waiter(
         ledger.last_ticket + 1, claim, caller, now, deadline_at, lease=lease, ahead=int(is_back)
     )
+    if deferred_until is not None:
+        waiter = replace(waiter, is_deferred=True, deferred_until=deferred_until)
     is_next = ledger.journal_works and filling.is_next(pool, waiter, now)
     if wait_s == 0 and not is_next:
         why = places.obstacle(pool, waiter, now) if ledger.journal_works else UNWRITABLE
@@ -110,6 +115,7 @@ def come_back(
     if waiter.caller is not None:
         message = "the same request was made again and is answered there"
         ledger.refuse(waiter.caller, "cancelled", message)
+    wait_s = permitting.patience_s(ledger.pools[waiter.claim.pool], wait_s)
     deadline_at = inf if wait_s is None else now + wait_s
     back = replace(
         waiter, caller=caller, deadline_at=deadline_at, away_until=inf, keeps_place=False

@@ -177,6 +177,11 @@ class Reservations:
 
     def why_not(self, new: Reservation, spec: PoolSpec) -> str | None:
         """Why there can't be this one as well, in words and numbers; None where there can."""
+        if spec.is_fleet:
+            return (
+                f"units of {new.pool} are the fleet's, and can't be reserved on one machine; "
+                "reserve those of another pool"
+            )
         capacity = spec.capacity[3]
         most = capacity if new.is_whole else capacity - 1
         beside = [one for one in self.all.values() if one.overlaps(new)]

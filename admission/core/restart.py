@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from admission.core import by_hand, operating, shedding
 from admission.core import events as ev
+from admission.core.deferral import Undeferred
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Holder, Lease, Reason, State, Waiter
 from admission.core.ledger import Ledger
@@ -101,8 +102,8 @@ def _replay(
             case ev.Queued(waiter):
                 ledger.last_ticket = max(ledger.last_ticket, waiter.ticket)
                 waiters[waiter.ticket] = waiter
-            case ev.Left(ticket):
-                waiters.pop(ticket, None)
+            case ev.Left() | Undeferred():
+                _replay_wait(record, waiters)
             case ev.Granted(lease):
                 ledger.last_lease = max(ledger.last_lease, lease.id)
                 ledger.last_ticket = max(ledger.last_ticket, lease.ticket)
@@ -117,6 +118,13 @@ def _replay(
             case _:
                 _replay_by_hand(record, ledger, waiters)
     return leases, waiters
+
+
+def _replay_wait(record: ev.Left | Undeferred, waiters: dict[int, Waiter]) -> None:
+    if isinstance(record, ev.Left):
+        waiters.pop(record.ticket, None)
+    elif waiter := waiters.get(record.ticket):
+        waiters[waiter.ticket] = replace(waiter, is_deferred=False)
 
 
 def _replay_level(record: ev.LevelChanged, governor: Governor) -> None:

@@ -1,11 +1,10 @@
 """What the pools go by: the governor's word, and the configuration."""
 
+from admission.core.budget import BUDGETED
 from admission.core.events import Configured, Restarted, Sampled, SetLevel, Woke
 from admission.core.governor import Governor
 from admission.core.pool import Pool
 
-# The pool whose units are agents, each of which takes memory.
-BUDGETED = "agents"
 # What can change the governor's word, besides the end of a level that was set by hand.
 STEERING = (Sampled, Woke, SetLevel, Configured, Restarted)
 

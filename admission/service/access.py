@@ -128,7 +128,7 @@ class Access:
 
 
 def _only_looks(request: rq.Request) -> bool:
-    return isinstance(request, rq.LevelRequest) and not request.is_change
+    return isinstance(request, rq.LevelRequest | rq.FleetRequest) and not request.is_change
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from admission.protocol import AdmissionError, Unreachable, error_for
+from admission.protocol import AdmissionError, AlreadyServed, Unreachable, error_for
 from admission.service.place import open_own
 
 READY = b"ready"
@@ -27,21 +27,25 @@ def serve_in_background(log: Path, serve: Callable[[Callable[[], None]], None]) 
 
     Raises:
         AdmissionError: what `serve` raised before it was ready, or that it ended without a word.
+        AlreadyServed: it was told to end first, as one is that makes way for another.
     """
     listening, speaking = os.pipe()
-    if os.fork() == 0:
+    child = os.fork()
+    if child == 0:
         os.close(listening)
         _serve_and_exit(log, serve, speaking)
     os.close(speaking)
     with os.fdopen(listening, "rb") as pipe:
         said = pipe.read(SAID_BYTES_MAX)
-    if said != READY:
+    if said == READY:
+        return
+    if said:
         code, _, message = said.decode(errors="replace").partition(" ")
-        raise (
-            error_for(code, message)
-            if code
-            else Unreachable(f"the daemon ended before it served; {log} says why")
-        )
+        raise error_for(code, message)
+    _, status = os.waitpid(child, 0)
+    if status == 0:
+        raise AlreadyServed("the daemon was told to end before it served")
+    raise Unreachable(f"the daemon ended before it served; {log} says why")
 
 
 def _serve_and_exit(

@@ -5,10 +5,13 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import inf
 from pathlib import Path
+from typing import Literal
 
 from msgspec import structs
 
 from admission.core.budget import Budget
+from admission.core.deferral import Defer
+from admission.core.estimates import Learning
 from admission.core.foresight import Foresight
 from admission.core.governor import Patience, Throttle
 from admission.core.growth import Growth
@@ -22,9 +25,12 @@ from admission.service.access import Access, access_for
 from admission.service.config_file import (
     MIB,
     BudgetTable,
+    FleetTable,
     ForecastTable,
+    LearningTable,
     LevelTable,
     LimitsTable,
+    NotifyTable,
     QueueTable,
     ShedTable,
     ThrottleTable,
@@ -37,6 +43,29 @@ from admission.service.thresholds import (
     row_of,
     with_bounds,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class FleetConfig:
+    """What this machine goes by among several. Without endpoints it is alone.
+
+    `reach`: how others reach this one, in their words. `when_away`: what becomes of new grants in
+    fleet pools while etcd does not answer. `when_lost`: what becomes of holders of what may be
+    another machine's by now: they are told, or also asked to end.
+    """
+
+    endpoints: tuple[str, ...] = ()
+    node: str = ""
+    prefix: str = "/admission"
+    ttl_s: float = 15.0
+    user: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: str = ""
+    labels: tuple[str, ...] = ()
+    cost: float = 0.0
+    when_away: Literal["refuse", "share"] = "refuse"
+    when_lost: Literal["tell", "end"] = "tell"
+    reach: dict[str, str | list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +89,8 @@ class Config:
     first_frame_s: float = 10.0
     access: Access = field(default_factory=Access)
     stopped_s: float = 60.0
+    notify: NotifyTable = field(default_factory=NotifyTable)
+    fleet: FleetConfig = field(default_factory=FleetConfig)
 
     @property
     def levels(self) -> Levels:
@@ -118,8 +149,9 @@ def parse(text: str, path: str) -> Config:
             _throttle(throttle, levels),
             foresight=_foresight(file.forecast, path),
             shed=_shed(file.shed),
+            defer=Defer(**structs.asdict(file.defer)),
         ),
-        pools=_pools(file.pools, levels, path),
+        pools=_pools(file.pools, levels, path, is_fleet=bool(file.fleet.endpoints)),
         core_limits=_core_limits(limits, file.queue, access),
         ageing=_ageing(file.queue),
         interval_s=throttle.interval_s,
@@ -130,6 +162,8 @@ def parse(text: str, path: str) -> Config:
         first_frame_s=limits.first_frame_s,
         access=access,
         stopped_s=limits.stopped_s,
+        notify=file.notify,
+        fleet=_fleet(file.fleet, path),
     )
 
 
@@ -168,6 +202,7 @@ def _throttle(table: ThrottleTable, levels: Levels) -> Throttle:
             node_processes=table.node_processes,
         ),
         growth=Growth(agents_max=table.agents_max),
+        learning=_learning(table.learning),
         policy=table.policy,
     )
 
@@ -182,6 +217,11 @@ def _foresight(table: ForecastTable, path: str) -> Foresight:
 
 def _shed(table: ShedTable) -> Shed:
     return Shed(**{**structs.asdict(table), "policy": tuple(dict.fromkeys(table.policy))})
+
+
+def _learning(table: LearningTable) -> Learning:
+    given = structs.asdict(table)
+    return Learning(is_on=given.pop("enabled"), **given)
 
 
 def _budget(table: BudgetTable) -> Budget:
@@ -230,15 +270,51 @@ def _levels_by_thresholds(levels: Levels, throttle: ThrottleTable, path: str) ->
     return with_bounds(levels, bounds_pct, str, f"{path}, [throttle]: ")
 
 
-def _pools(tables: dict[str, object], levels: Levels, path: str) -> tuple[PoolSpec, ...]:
+def _fleet(table: FleetTable, path: str) -> FleetConfig:
+    if not table.endpoints:
+        return FleetConfig()
+    node = table.node or os.uname().nodename.partition(".")[0]
+    password = ""
+    if table.password_file:
+        try:
+            with open(table.password_file, encoding="utf-8") as file:
+                password = file.readline().rstrip("\n")
+        except (OSError, UnicodeDecodeError) as problem:
+            raise BadConfiguration(
+                f"{path}, [fleet]: password_file: {table.password_file} can't be read: {problem}"
+            ) from None
+    if bool(table.user) != bool(table.password_file):
+        raise BadConfiguration(f"{path}, [fleet]: user and password_file come together, or neither")
+    return FleetConfig(
+        tuple(table.endpoints),
+        node,
+        table.prefix,
+        table.ttl_s,
+        table.user,
+        password,
+        table.ca_file,
+        tuple(table.labels),
+        table.cost,
+        table.when_away,
+        table.when_lost,
+        table.reach,
+    )
+
+
+def _pools(
+    tables: dict[str, object], levels: Levels, path: str, *, is_fleet: bool
+) -> tuple[PoolSpec, ...]:
     agents, operations = pools_of(levels)
     by_word = {"max_agents": agents.capacity, "max_concurrent": operations.capacity}
     specs = {spec.name: spec for spec in (agents, operations)}
     for name, table in tables.items():
         if not name or len(name) > LABEL_CHARS_MAX:
             raise BadConfiguration(f"{path}, [pools]: a name has 1 to {LABEL_CHARS_MAX} characters")
-        capacity = read_pool(name, table, path).capacity
-        if isinstance(capacity, str):
+        pool = read_pool(name, table, path)
+        capacity = pool.capacity
+        if pool.scope == "fleet":
+            specs[name] = _fleet_pool(name, capacity, path, is_fleet=is_fleet)
+        elif isinstance(capacity, str):
             specs[name] = PoolSpec(name, by_word[capacity])
         elif isinstance(capacity, int):
             specs[name] = PoolSpec(name, (capacity,) * 4)
@@ -246,3 +322,23 @@ def _pools(tables: dict[str, object], levels: Levels, path: str) -> tuple[PoolSp
             first, second, third, last = capacity
             specs[name] = PoolSpec(name, (first, second, third, last))
     return tuple(specs.values())
+
+
+def _fleet_pool(
+    name: str, capacity: int | str | list[int], path: str, *, is_fleet: bool
+) -> PoolSpec:
+    where = f"{path}, [pools.{name}]"
+    if name in ("agents", "operations"):
+        raise BadConfiguration(
+            f"{where}: scope: {name} is sized by what this machine bears, and can't be the "
+            "fleet's; take another name"
+        )
+    if not isinstance(capacity, int):
+        raise BadConfiguration(
+            f"{where}: capacity: that of a fleet pool is one number, the same on all machines"
+        )
+    if not is_fleet:
+        raise BadConfiguration(
+            f"{where}: scope is fleet, and no fleet is named; name etcd's endpoints in [fleet]"
+        )
+    return PoolSpec(name, (capacity,) * 4, is_fleet=True)

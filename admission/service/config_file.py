@@ -7,6 +7,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from admission.core.budget import Budget
+from admission.core.deferral import Defer
+from admission.core.estimates import Learning
 from admission.core.foresight import Foresight
 from admission.core.governor import Patience
 from admission.core.legs import Legs
@@ -17,7 +19,8 @@ from admission.protocol import BadConfiguration
 
 # The defaults are the core's own, and stand nowhere else.
 _BUDGET, _PATIENCE, _LEGS, _AGEING = Budget(), Patience(), Legs(), Ageing()
-_LIMITS, _FORESIGHT, _SHED = Limits(), Foresight(), Shed()
+_LIMITS, _FORESIGHT, _SHED, _LEARNING = Limits(), Foresight(), Shed(), Learning()
+_DEFER = Defer()
 MIB = 1 << 20
 
 Percent = Annotated[float, Meta(gt=0, le=1000)]
@@ -25,6 +28,8 @@ Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=1e6)]
 # It crosses the socket, and stands in environments.
 Word = Annotated[str, Meta(pattern=r"^[^\x00-\x1f]{1,64}$")]
+# It is part of a key, and of commands.
+NodeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
 
 class LevelTable(Struct, forbid_unknown_fields=True):
@@ -54,6 +59,19 @@ class BudgetTable(Struct, forbid_unknown_fields=True):
     window_s: Annotated[float, Meta(ge=0, le=86_400)] = _BUDGET.window_s
 
 
+class LearningTable(Struct, forbid_unknown_fields=True):
+    """`[throttle.learning]`: what tasks take, learnt; `core.estimates.Learning` explains it."""
+
+    enabled: bool = _LEARNING.is_on
+    margin: Annotated[float, Meta(ge=1, le=10)] = _LEARNING.margin
+    prior_runs: Annotated[float, Meta(gt=0, le=1000)] = _LEARNING.prior_runs
+    settled: Annotated[float, Meta(ge=0, le=1)] = _LEARNING.settled
+    sure_runs: Annotated[int, Meta(ge=1, le=30)] = _LEARNING.sure_runs
+    failures: Annotated[int, Meta(ge=1, le=30)] = _LEARNING.failures
+    pause_s: Seconds = _LEARNING.pause_s
+    pause_max_s: Seconds = _LEARNING.pause_max_s
+
+
 Counts = tuple[Positive, Positive, Positive]
 
 
@@ -77,6 +95,7 @@ class ThrottleTable(Struct, forbid_unknown_fields=True):
     node_processes: Counts | None = None
     workspaces: list[str] = []
     budget: BudgetTable = msgspec.field(default_factory=BudgetTable)
+    learning: LearningTable = msgspec.field(default_factory=LearningTable)
     # Where levels 1, 2 and 3 begin, by the names of the user's document; see `Threshold`.
     memory_medium_pct: Percent | None = None
     memory_high_pct: Percent | None = None
@@ -93,6 +112,7 @@ class PoolTable(Struct, forbid_unknown_fields=True):
         | Literal["max_agents", "max_concurrent"]
         | Annotated[list[Positive], Meta(min_length=4, max_length=4)]
     )
+    scope: Literal["machine", "fleet"] = "machine"
 
 
 class QueueTable(Struct, forbid_unknown_fields=True):
@@ -115,6 +135,14 @@ class ForecastTable(Struct, forbid_unknown_fields=True):
     on: Literal["auto", "shadow"] | bool = "auto"
     horizon_s: Annotated[float, Meta(ge=5, le=600)] = _FORESIGHT.horizon_s
     window_s: Annotated[float, Meta(ge=5, le=600)] = _FORESIGHT.window_s
+
+
+class DeferTable(Struct, forbid_unknown_fields=True):
+    """`[defer]`; `core.deferring` explains it."""
+
+    max_s: Annotated[float, Meta(gt=0, le=1e6)] = _DEFER.max_s
+    idle_cpu_pct: Annotated[float, Meta(ge=0, le=100)] = _DEFER.idle_cpu_pct
+    idle_s: Annotated[float, Meta(ge=0, le=1e6)] = _DEFER.idle_s
 
 
 class LimitsTable(Struct, forbid_unknown_fields=True):
@@ -144,6 +172,33 @@ class ShedTable(Struct, forbid_unknown_fields=True):
     freeze_cpu_stall_pct: Annotated[float, Meta(ge=0, le=100)] = _SHED.freeze_cpu_stall_pct
     freeze_max_s: Annotated[float, Meta(ge=1, le=20)] = _SHED.freeze_max_s
     freeze_rest_s: Annotated[float, Meta(ge=20, le=86_400)] = _SHED.freeze_rest_s
+
+
+class NotifyTable(Struct, forbid_unknown_fields=True, frozen=True):
+    """`[notify]`: who is told of what, besides the log; `service.notifying` explains it."""
+
+    desktop: bool = False
+    # A program and its arguments; no shell reads it.
+    command: tuple[Annotated[str, Meta(pattern=r"^[^\x00]+$", max_length=4096)], ...] = ()
+    on: tuple[Literal["level", "wait", "hold"], ...] = ("level", "wait")
+    min_interval_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
+
+
+class FleetTable(Struct, forbid_unknown_fields=True):
+    """`[fleet]`: several machines, by etcd; `service.fleet` explains it."""
+
+    endpoints: list[Annotated[str, Meta(pattern=r"^https?://[^/\s]+$")]] = []
+    node: NodeName | None = None
+    prefix: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9._/-]*[A-Za-z0-9._-]$")] = "/admission"
+    ttl_s: Annotated[float, Meta(ge=2, le=3600)] = 15.0
+    user: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    labels: list[Word] = []
+    cost: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
+    when_away: Literal["refuse", "share"] = "refuse"
+    when_lost: Literal["tell", "end"] = "tell"
+    reach: dict[str, str | list[str]] = {}
 
 
 class AgentTable(Struct, forbid_unknown_fields=True):
@@ -209,9 +264,12 @@ class File(Struct, forbid_unknown_fields=True):
     overflow: OverflowTable = msgspec.field(default_factory=OverflowTable)
     queue: QueueTable = msgspec.field(default_factory=QueueTable)
     forecast: ForecastTable = msgspec.field(default_factory=ForecastTable)
+    defer: DeferTable = msgspec.field(default_factory=DeferTable)
     limits: LimitsTable = msgspec.field(default_factory=LimitsTable)
     access: AccessTable = msgspec.field(default_factory=AccessTable)
     shed: ShedTable = msgspec.field(default_factory=ShedTable)
+    notify: NotifyTable = NotifyTable()
+    fleet: FleetTable = msgspec.field(default_factory=FleetTable)
 
 
 def read_file(text: str, path: str) -> File:
@@ -282,9 +340,12 @@ def _known_keys(at: str) -> list[str]:
         (r"\.overflow\.nodes\[.*\]", NodeTable),
         (r"\.queue", QueueTable),
         (r"\.forecast", ForecastTable),
+        (r"\.defer", DeferTable),
         (r"\.limits", LimitsTable),
         (r"\.access", AccessTable),
         (r"\.shed", ShedTable),
+        (r"\.notify", NotifyTable),
+        (r"\.fleet", FleetTable),
     ]
     return [
         key for place, kind in by_place if re.fullmatch(place, at) for key in kind.__struct_fields__

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import trio
 
@@ -36,7 +36,9 @@ from admission.service.local_hours import local_hours_now
 from admission.service.measuring.measuring import Measuring
 from admission.service.measuring.scales import Scales
 from admission.service.metrics import metrics_map
+from admission.service.notifying import Notifying, of_alarm, of_level
 from admission.service.queue_views import alarm_map, hand_map, shed_map
+from admission.service.recommending import Recommendations
 from admission.service.sampler import Sampler
 from admission.service.sampling import Sampling
 from admission.service.sensors import Sensors
@@ -55,6 +57,9 @@ from admission.service.views import (
 )
 from admission.service.vigil import Vigil
 from admission.service.workspaces import Workspaces
+
+if TYPE_CHECKING:  # where there is one, `serve` brings it along
+    from admission.service.fleet.fleet import Fleet
 
 log = logging.getLogger(__name__)
 
@@ -107,16 +112,19 @@ class Daemon:
         self._following = following or Following(Trees())
         self.survey = Survey(core, clock, socket, self._following.trees)
         self.tasks = Tasks(history)
+        self.recommendations = Recommendations(core, clock, self, history)
+        self.notifying = Notifying(lambda: self.config.notify, clock)
         path = Path(socket) if socket else None
         self.measuring = Measuring(self._following.trees, Scales(path))
         self.shedder = Shedder(
             path,
             self._following.known,
             lambda news: self.watchers.publish("shed", news),
-            self._tell_holder,
+            self.tell_holder,
         )
+        self.fleet: Fleet | None = None
         self._doers = self._what_is_done()
-        self._places = Places()
+        self.places = Places()
         self._inbox: deque[ev.Event] = deque()
         self._is_feeding = False
         self._is_stopping = False
@@ -142,6 +150,8 @@ class Daemon:
         """One event, and all that follows from it at once: the only way to change a lease."""
         if self._is_stopping:
             return
+        if self.fleet is not None:
+            self.fleet.look_at_clock()
         self._inbox.append(event)
         if self._is_feeding:
             return  # an effect of the step that is under way; it comes right after
@@ -153,7 +163,7 @@ class Daemon:
             if self.core.wakeup() != self._due_at:
                 self._rearmed.set()
             if self.core.ledger.waiting:
-                self._places.changed.set()
+                self.places.changed.set()
         finally:
             self._is_feeding = False
 
@@ -187,12 +197,18 @@ class Daemon:
             return
         answer = answer_map(effect, self.core.level, self.clock())
         if isinstance(effect, ev.Told):
-            answer = self.access.row(line.peer, effect.lease.claim, answer)
+            answer = self.access.row(line.peer, effect.lease.claim, self.dressed(answer))
         line.send(answer)
         if isinstance(effect, ev.Told) and effect.lease.is_parking:
             self.shedder.remind(effect.lease)
+        if isinstance(effect, ev.Told) and self.fleet is not None:
+            self.fleet.lending.remind(effect.lease)
 
-    def _tell_holder(self, lease: Lease, news: Frame) -> None:
+    def dressed(self, row: Frame) -> Frame:
+        """What is told of a lease, with what the fleet says of it."""
+        return row if self.fleet is None else self.fleet.lending.dress(row)
+
+    def tell_holder(self, lease: Lease, news: Frame) -> None:
         """News of a lease, to whoever took it."""
         if lease.caller is not None and (line := self.lines.get(lease.caller.connection)):
             line.send({"id": lease.caller.id, **news})
@@ -217,6 +233,7 @@ class Daemon:
             if self.core.governor.sample is not None:
                 self._note_metrics(self.core.governor.sample)
         elif isinstance(record, ev.Granted):
+            self.places.foretold.start(record.lease.ticket, record.lease.granted_at)
             # At once for a new tree; for all that are out, with each sample.
             self.sensors.is_close |= record.lease.claim.bound is Bound.TREE
             self.sensors.wanted_every_s = self.measuring.pass_every_s
@@ -224,14 +241,17 @@ class Daemon:
         elif self.measuring.has_lost(record):
             self.sensors.wanted_every_s = 0  # whether the kernel ended it is seen soon or never
             self._sampling.hurry()
+        if self.fleet is not None:
+            self.fleet.note(record)
         self.survey.note(record)
         if self._history is not None:
             self._history.note_record(record)
         if self.watchers and (news := record_map(record, self.core.level, self.clock())):
-            self.watchers.publish(*news, claim_of(record))
+            self.watchers.publish(news[0], self.dressed(news[1]), claim_of(record))
 
     def _alarm(self, alarm: Alarm) -> None:
         self.counts.alarms += 1
+        self.notifying.note(of_alarm(alarm))
         told = alarm_map(alarm)
         what = f"lease {alarm.number}" if alarm.is_held else f"ticket {alarm.number}"
         concerns = {"lease" if alarm.is_held else "ticket": alarm.number}
@@ -240,8 +260,9 @@ class Daemon:
 
     def _log_level(self, record: ev.LevelChanged) -> None:
         self.level_since = self.clock()
-        name = self.core.governor.levels[record.level].name
-        log.info("level %d (%s): %s", record.level, name, "; ".join(record.reasons) or "all calm")
+        row = self.core.governor.levels[record.level]
+        self.notifying.note(notice := of_level(row, record.reasons))
+        log.info("level %d (%s): %s", record.level, row.name, notice.text)
 
     # --- what can be asked ----------------------------------------------------------------------
 
@@ -279,6 +300,8 @@ class Daemon:
         if (problem := shortage(self.config.connections_max)) is not None:
             found.append(problem)
         found += self._in_force.problems()
+        if self.fleet is not None:
+            found += self.fleet.problems()
         if not self.core.journal_works:
             found.append(f"{self._books.problem()}: no lease is granted")
         return found
@@ -293,6 +316,8 @@ class Daemon:
         make_room(config.connections_max)
         self.core.limits = self.watchers.limits = config.core_limits
         self.feed(ev.Configured(config.throttle, config.pools, config.ageing))
+        if self.fleet is not None:
+            self.fleet.note_configured()
         self._sampling.hurry()
 
     # --- lines and holders ----------------------------------------------------------------------
@@ -333,14 +358,13 @@ class Daemon:
                 unstalled_pct = self.config.throttle.patience.cpu_unstalled_pct
                 await nursery.start(self._history.run, self.feed, unstalled_pct)
             task_status.started()
-            nursery.start_soon(self.shedder.run)
-            nursery.start_soon(self._keep_time)
             nursery.start_soon(self._books.keep, lambda: self.feed(ev.JournalWorks()))
-            nursery.start_soon(self._places.keep_telling, self.core.ledger, self.lines, self.clock)
-            nursery.start_soon(self._sampling.run)
-            nursery.start_soon(self.workspaces.run)
-            nursery.start_soon(self.survey.run)
-            nursery.start_soon(self.tasks.run)
+            nursery.start_soon(self.places.keep_telling, self.core.ledger, self.lines, self.clock)
+            keepers = [self.shedder.run, self._sampling.run, self.workspaces.run, self.survey.run]
+            keepers += [self.tasks.run, self.recommendations.run, self.notifying.run]
+            keepers += [self._keep_time, *([self.fleet.run] if self.fleet else [])]
+            for keep in keepers:
+                nursery.start_soon(keep)
 
     async def _keep_time(self) -> None:
         """Feeds `TimePassed` when the core's one deadline has come, and not before."""

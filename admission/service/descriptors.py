@@ -7,6 +7,8 @@ from contextlib import suppress
 # The journal, the lock, the history, the event loop, a look at /proc: a few dozen.
 OWN = 64
 PER_CONNECTION = 2
+# What this process began with, before it raised it.
+SOFT_AT_START, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +26,8 @@ def fitting(allowed: int) -> int:
 def make_room(connections_max: int) -> None:
     """Raises this process's limit to what so many connections take, as far as it may.
 
-    The usual limit, 1,024, is for programs that use `select`, which this is not. The daemon starts
-    no program that would inherit it.
+    The usual limit, 1,024, is for programs that use `select`, which this is not. No program
+    that others have written inherits it: `starting` lowers it first.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = needed(connections_max)

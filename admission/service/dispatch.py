@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from functools import partial
 
 from admission import __version__
@@ -62,6 +63,10 @@ def dispatch(daemon: Daemon, line: Line, body: bytes) -> None:
             tell = partial(_tell_found, line, message_id)
             viewer = daemon.access.viewer(line.peer)
             daemon.tasks.wish(Wish(viewer, request.task, request.since_s, tell))
+        elif isinstance(request, rq.RecommendationsRequest):
+            daemon.recommendations.wish(partial(_tell_found, line, message_id))
+        elif isinstance(request, rq.FleetRequest):
+            _ask_fleet(daemon, request, partial(_tell_found, line, message_id))
         else:
             line.send({"id": message_id, "ok": True, **_look(daemon, line, message_id, request)})
     except AdmissionError as error:
@@ -82,6 +87,23 @@ def _tell_found(line: Line, message_id: int, found: Frame | AdmissionError) -> N
         line.send(_refusal(message_id, found))
     else:
         line.send({"id": message_id, "ok": True, **found})
+
+
+def _ask_fleet(
+    daemon: Daemon, request: rq.FleetRequest, tell: Callable[[Frame | AdmissionError], None]
+) -> None:
+    if daemon.fleet is None:
+        raise Unavailable(
+            "this daemon is in no fleet; name etcd's endpoints in [fleet] of its configuration, "
+            "and start it anew",
+            "no_fleet",
+        )
+    if request.set is None:
+        tell(daemon.fleet.told())
+    elif not request.node:
+        raise BadRequest('fleet: "set" needs "node", the one that it is for')
+    else:
+        daemon.fleet.order(request.node, request.set, tell)
 
 
 def _looked_up(daemon: Daemon, line: Line, caller: Caller, request: rq.Request) -> ev.Event | None:
@@ -207,6 +229,7 @@ def _acquire(line: Line, caller: Caller, request: rq.AcquireRequest) -> ev.Acqui
         is_new,
         request.by_s,
         request.resumes,
+        request.defer,
     )
 
 
@@ -260,13 +283,15 @@ def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> F
             wanted = Wanted(pool, task, pid, (lease, place), viewer)
             now = daemon.clock()
             stopped_s = partial(daemon.stopped.for_s, now=now)
-            return leases_map(daemon.core, now, wanted, stopped_s, daemon.measuring.memory_bytes)
+            memory_bytes = daemon.measuring.memory_bytes
+            return leases_map(daemon.core, now, wanted, stopped_s, memory_bytes, daemon.dressed)
         case rq.WatchRequest(topics=topics):
             first = level_event(daemon.core.level, daemon.core.governor.reasons)
             daemon.watchers.add(line, message_id, topics, first)
             return {}
         case rq.ExplainRequest():
-            return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks, viewer)
+            score = daemon.places.foretold.score()
+            return explain_map(daemon.core, daemon.clock(), daemon.sensors.looks, viewer, score)
         case rq.MetricsRequest():
             return {"version": __version__, "pid": os.getpid(), **daemon.metrics()}
         case rq.ReloadRequest():

@@ -2,6 +2,7 @@
 
 from admission.core.admission import Admission
 from admission.core.explanation import Source, sources, to_fall
+from admission.core.foretelling import Score
 from admission.core.outlook import Outlook, outlooks
 from admission.core.places import places_of
 from admission.protocol import Frame
@@ -21,6 +22,7 @@ def explain_map(
     now: float,
     looks: tuple[Look | None, Look | None],
     viewer: Viewer = OPERATOR,
+    waits: Score | None = None,
 ) -> Frame:
     """What `explain` answers.
 
@@ -29,6 +31,7 @@ def explain_map(
         now: seconds on the clock of the events.
         looks: the processes as of the last pass, and of the one before.
         viewer: who asks.
+        waits: how what waiters were told of their waits has done.
     """
     governor = core.governor
     places = [place for pool in core.pools.values() for place in places_of(pool, now)]
@@ -44,8 +47,17 @@ def explain_map(
             for place in places[:WAITERS_SHOWN]
         ],
         "more_waiting": max(0, len(places) - WAITERS_SHOWN),
+        "waits_foretold": None if waits is None else score_map(waits),
         "shed": shed_map(core, now),
         **heaviest_map(core, looks, viewer),
+    }
+
+
+def score_map(score: Score) -> Frame:
+    return {
+        "waits": score.waits,
+        "error": round(score.error, 2),
+        "within_two": round(score.within_two, 2),
     }
 
 

@@ -43,6 +43,10 @@ class Place:
         return self.path.with_suffix(".journal")
 
     @property
+    def fleet(self) -> Path:
+        return self.path.with_suffix(".fleet")
+
+    @property
     def log(self) -> Path:
         return self.path.with_suffix(".log")
 

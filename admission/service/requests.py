@@ -57,6 +57,7 @@ class AcquireRequest(Request):
     resumes: Number | None = None
     agent: Label = ""
     workspace: Label = ""
+    defer: bool = False
 
 
 class CancelRequest(Request):
@@ -190,6 +191,22 @@ class TasksRequest(Request):
     op = "tasks"
     task: Label | None = None
     since_s: SecondsAboveZero | None = None
+
+
+class RecommendationsRequest(Request):
+    op = "recommendations"
+
+
+class FleetRequest(Request):
+    """`node` and `set`: an order to that node."""
+
+    op = "fleet"
+    node: Label = ""
+    set: Literal["open", "cordon", "drain"] | None = None
+
+    @property
+    def is_change(self) -> bool:
+        return self.set is not None
 
 
 class ReloadRequest(Request):

@@ -149,6 +149,8 @@ async def _serve(
         socket=str(place.path),
         following=Following(Trees(place.path)),
     )
+    if config.fleet.endpoints:
+        _join_fleet(daemon, place, config)
     with trio.open_signal_receiver(*signals.SIGNALS) as received, signals.let_through():
         async with trio.open_nursery() as nursery:
             await nursery.start(daemon.run, records, _living(records))
@@ -169,6 +171,23 @@ async def _serve(
                 await notifier.stopping(_farewell(core))
                 nursery.cancel_scope.cancel()
     journal.close()
+
+
+def _join_fleet(daemon: Daemon, place: Place, config: Config) -> None:
+    """The daemon is one of several from its start on.
+
+    Raises:
+        BadConfiguration: what that takes is not installed.
+    """
+    try:
+        from admission.service.fleet.fleet import Fleet  # late: who is alone needs none of it
+    except ModuleNotFoundError as problem:
+        raise BadConfiguration(
+            f"[fleet] needs {problem.name}, which is not installed: pip install 'admission[fleet]'"
+        ) from None
+    daemon.fleet = Fleet(
+        config.fleet, daemon.core, daemon.clock, daemon.feed, daemon.tell_holder, place.fleet
+    )
 
 
 async def _reload(daemon: Daemon, notifier: Notifier) -> None:

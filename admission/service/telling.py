@@ -6,6 +6,7 @@ from typing import Protocol
 
 import trio
 
+from admission.core.foretelling import Foretold
 from admission.core.leases import Caller, Claim
 from admission.core.ledger import Ledger
 from admission.core.limits import Limits
@@ -125,6 +126,8 @@ class Places:
 
     def __init__(self) -> None:
         self.changed = trio.Event()
+        # How long each was told that it may be, and how that has done.
+        self.foretold = Foretold()
         self._told: dict[int, tuple[Caller | None, int, str]] = {}
 
     async def keep_telling(
@@ -144,7 +147,11 @@ class Places:
                 ticket, caller = place.waiter.ticket, place.waiter.caller
                 told[ticket] = news = (caller, place.position, place.reason)
                 if self._told.get(ticket) != news:
+                    if not place.waiter.is_deferred:
+                        self.foretold.note(ticket, place.eta_s, now)
                     _report(place, len(pool.waiters), lines)
+        for ticket in self._told.keys() - told.keys():
+            self.foretold.leave(ticket)
         self._told = told
 
 

@@ -114,8 +114,11 @@ class Trees:
         led = {number for number in self._led if number in self._seen}
         for lease in living:
             pid = lease.claim.holder.pid
+            session = self._traces.session_of(pid)
+            if session is None:
+                continue  # it has ended since, and what is known of it stays
             led.discard(lease.id)
-            if self._traces.session_of(pid) == pid:
+            if session == pid:
                 led.add(lease.id)
         self._led = frozenset(led)
 
@@ -123,15 +126,16 @@ class Trees:
         """A cgroup with nobody in it but the holder and what stands below it is its own."""
         kept = {number: self._groups[number] for number in self._groups if number in self._seen}
         for lease in living:
+            pid = lease.claim.holder.pid
+            group = self._traces.group_of(pid)
+            members = frozenset[int]() if group is None else self._traces.members(group)
+            if group is None or pid not in members:
+                continue  # it has ended since, and what is known of it stays
             kept.pop(lease.id, None)
-            group = self._traces.group_of(lease.claim.holder.pid)
-            if group is None:
-                continue
             own = (lease.claim.holder, *self._seen[lease.id])
             below = nearest(processes, {one.pid: True for one in own})
-            members = self._traces.members(group)
             # Of those that the sample does not have, as they are younger, nothing can be said.
-            if lease.claim.holder.pid in members and members & processes.keys() <= below.keys():
+            if members & processes.keys() <= below.keys():
                 kept[lease.id] = group
         self._groups = kept
 

@@ -8,6 +8,7 @@ from math import floor
 from admission.core import events as ev
 from admission.core import shedding
 from admission.core.admission import Admission
+from admission.core.deferral import Undeferred
 from admission.core.governor import Governor
 from admission.core.leases import Claim, Holder, Lease, Waiter
 from admission.core.levels import Level
@@ -146,11 +147,13 @@ def leases_map(
     wanted: Wanted,
     stopped_s: Callable[[Holder], float | None] = lambda _: None,
     memory_bytes: Callable[[int], int | None] = lambda _: None,
+    dress: Callable[[Frame], Frame] = lambda row: row,
 ) -> Frame:
     """Who holds what, and who waits. The filters leave out, they don't renumber positions.
 
     As much as one answer takes; where there is more, `more` is the `after` to ask again with.
-    `stopped_s`: for how long a holder has been stopped; `memory_bytes`: what a lease's tree takes.
+    `stopped_s`: for how long a holder has been stopped; `memory_bytes`: what a lease's tree takes;
+    `dress`: adds what the fleet says of it.
     """
     last_lease, skip = wanted.after
     held = [lease for pool in core.pools.values() for lease in pool.leases.values()]
@@ -161,7 +164,10 @@ def leases_map(
     room = Room(ROWS_BYTES_MAX)
     row = wanted.viewer.row
     held_rows = (
-        row(lease.claim, held_map(lease, now, stopped_s) | {"memory_bytes": memory_bytes(lease.id)})
+        row(
+            lease.claim,
+            dress(held_map(lease, now, stopped_s) | {"memory_bytes": memory_bytes(lease.id)}),
+        )
         for lease in held
     )
     leases = list(takewhile(room.takes, held_rows))
@@ -208,6 +214,7 @@ def waiting_map(place: Place, now: float, climbed: int = 0) -> Frame:
         "waiting_s": round(now - waiter.queued_at, 3),
         "moved": ("back", "", "front")[(waiter.ahead > 0) - (waiter.ahead < 0) + 1],
         "climbed": climbed,
+        "deferred_s": round(waiter.deferred_until - now, 3) if waiter.is_deferred else None,
     }
 
 
@@ -270,8 +277,9 @@ def record_map(record: ev.Record, level: Level, now: float) -> tuple[str, Frame]
             return "lease", {"event": "followed", "lease": number, "left": pids_of(left)}
         case ev.Queued(waiter):
             return "queue", {"event": "waiting", "ticket": waiter.ticket, **claim_map(waiter)}
-        case ev.Left(ticket, why):
-            return "queue", {"event": "left", "ticket": ticket, "why": why}
+        case ev.Left() | Undeferred():
+            what = {"why": record.why} if isinstance(record, ev.Left) else {}
+            return "queue", {"event": type(record).__name__.lower(), "ticket": record.ticket} | what
         case ev.LevelChanged(reasons=reasons):
             return "level", level_event(level, reasons)
         case ev.Numbered() | ev.Ended() | shedding.Parked():

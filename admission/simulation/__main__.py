@@ -8,9 +8,10 @@ from dataclasses import replace
 from admission.core.foresight import OFF, Foresight
 from admission.core.governor import Throttle
 from admission.core.growth import Growth
+from admission.core.shedding import Shed
 from admission.simulation.day import SHAPES
-from admission.simulation.plants import MIX, PLANTS
-from admission.simulation.report import as_maps, ratios, table
+from admission.simulation.plants import EVENING, MIX, PLANTS
+from admission.simulation.report import as_maps, paired, ratios, table
 from admission.simulation.trial import AGENTS_MAX, OTHERS, Contender, Trial, compare, ours
 
 TABLE = Throttle()
@@ -18,6 +19,9 @@ TABLE = Throttle()
 PLAIN_CPU = replace(TABLE.patience, cpu_smoothing_s=0.001, cpu_unstalled_pct=100.0)
 # Trends that act without having proven anything.
 UNPROVEN = Foresight(warnings_min=0, right_min=0.0)
+PARKING = Shed(("park",))
+BUDGET = Throttle(policy="budget")
+BUDGET_10 = replace(BUDGET, growth=Growth(agents_max=AGENTS_MAX))
 OURS = (
     ours("table", TABLE),
     ours("table, every 2 s", TABLE, sample_s=2),
@@ -26,9 +30,22 @@ OURS = (
     ours("table, no forecast", replace(TABLE, foresight=OFF)),
     ours("table, unproven forecast", replace(TABLE, foresight=UNPROVEN)),
     ours("table, yielding", TABLE, yields=True),
+    ours("table, deferring", TABLE, defers=True),
     ours("budget, at most 5", Throttle(policy="budget")),
     ours("budget, at most 5, yielding", Throttle(policy="budget"), yields=True),
-    ours("budget, at most 10", Throttle(policy="budget", growth=Growth(agents_max=AGENTS_MAX))),
+    ours("budget, at most 10", BUDGET_10),
+)
+# Those that are shown what each task takes.
+LEARNT = (
+    ours("table, learnt", TABLE, learns=True),
+    ours("table, learnt, deferring", TABLE, learns=True, defers=True),
+    ours("budget, learnt", BUDGET, learns=True),
+    ours("budget, learnt, parking", replace(BUDGET, shed=PARKING), learns=True),
+    ours("budget, known, parking", replace(BUDGET, shed=PARKING), knows=True),
+    ours("budget, learnt, at most 10", BUDGET_10, learns=True),
+    ours("budget, parking, at most 10", replace(BUDGET_10, shed=PARKING)),
+    ours("budget, learnt, parking, at most 10", replace(BUDGET_10, shed=PARKING), learns=True),
+    ours("budget, known, parking, at most 10", replace(BUDGET_10, shed=PARKING), knows=True),
 )
 
 
@@ -48,6 +65,10 @@ def main(words: list[str] | None = None) -> int:
         out = [json.dumps(as_maps(results))]
     else:
         out.append(table(results))
+        for base in results if trial.plant == EVENING else ():
+            if (name := f"{base}, deferring") in results:
+                out += ["", f"{name}, beside the same without, day by day:", ""]
+                out += [f"- {line}" for line in paired(results, name, base)]
         if not options.policy:
             out += ["", "Policy table beside the document's rule every 30 s:", ""]
             out += [f"- {line}" for line in ratios(results, "table")]
@@ -56,7 +77,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _chosen(names: list[str]) -> tuple[Contender, ...]:
-    return tuple(one for one in (*OTHERS, *OURS) if not names or one.name in names)
+    return tuple(one for one in (*OTHERS, *OURS, *LEARNT) if not names or one.name in names)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -73,12 +73,16 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One agent's work, all of it known beforehand: to the oracle, and to nobody else."""
+    """One agent's work, all of it known beforehand: to the oracle, and to nobody else.
+
+    `starts_by`: it can wait until the load is low, at the latest until then; None: it can't.
+    """
 
     arrives_at: int
     kind: str
     base_gib: float
     cycles: tuple[Cycle, ...]
+    starts_by: int | None = None
 
     @property
     def peak_gib(self) -> float:

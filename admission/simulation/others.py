@@ -23,6 +23,8 @@ class Fixed:
         self.sees_instant = False
         self.yields = False
         self.resumes: list[int] = []
+        self.parks: list[int] = []
+        self.measures = False
         self.waiting: deque[tuple[int, Task]] = deque()
         self.running: dict[int, Task] = {}
         self.sample = Sample(0.0)
@@ -34,9 +36,15 @@ class Fixed:
         del self.running[number]
 
     def rest(self, now: float, number: int) -> None:
-        """None of these rules knows of yielding. Likewise below."""
+        """None of these rules knows of yielding, parking or measuring. Likewise below."""
 
     def want(self, now: float, number: int) -> None: ...
+
+    def come_back(self, now: float, number: int, task: Task, parked: int) -> None: ...
+
+    def kill(self, now: float, number: int) -> None: ...
+
+    def measure(self, now: float, memory_gib: dict[int, float]) -> None: ...
 
     def sense(self, now: float, sample: Sample) -> None:
         self.sample = sample

@@ -1,17 +1,42 @@
 """The real core, driven as the daemon drives it: what is simulated is what ships."""
 
+from dataclasses import replace
+
 from admission.core import events as ev
 from admission.core.admission import Admission
+from admission.core.budget import GIB
+from admission.core.estimates import Estimate, Learning, Measured, OutOfMemory, Reading, Run
 from admission.core.governor import Governor, Throttle
+from admission.core.learning import Estimates
 from admission.core.leases import Caller, Claim, Holder
 from admission.core.levels import PoolSpec, pools_of
 from admission.core.sample import Sample
+from admission.core.shedding import Park
 from admission.simulation.day import Task
 
 # One attempt of one task is one process and one connection.
 START_TICKS = 1
 # How often the machine is looked at while agents run.
 SAMPLE_S = 5
+
+
+class Known(Estimates):
+    """What each task takes, known beforehand, as nobody can."""
+
+    def __init__(self) -> None:
+        super().__init__(Learning(is_on=True))
+        self.tasks: dict[str, Task] = {}
+
+    @property
+    def knows_any(self) -> bool:
+        return True
+
+    def learn(self, run: Run, at: float = 0.0) -> None:
+        """There is nothing to learn."""
+
+    def of(self, claim: Claim, prior: Estimate) -> Estimate:
+        task = self.tasks[claim.task]
+        return Estimate(task.mean_gib * GIB, task.peak_gib * GIB, 1.0)
 
 
 class Ours:
@@ -24,8 +49,14 @@ class Ours:
         sample_s: int = SAMPLE_S,
         *,
         yields: bool = False,
+        defers: bool = False,
+        learns: bool = False,
+        knows: bool = False,
     ) -> None:
         self.throttle = throttle or Throttle()
+        if learns or knows:
+            learning = replace(self.throttle.learning, is_on=True)
+            self.throttle = replace(self.throttle, learning=learning)
         self.specs = specs or pools_of(self.throttle.levels)
         self.core = Admission(self.specs, Governor(throttle=self.throttle))
         self.starts: list[int] = []
@@ -33,17 +64,48 @@ class Ours:
         self.sample_s = sample_s
         self.sees_instant = False
         self.yields = yields
+        self.defers = defers
         self.resumes: list[int] = []
+        self.parks: list[int] = []
+        self.measures = learns or knows
+        self._known = Known() if knows else None
+        if self._known is not None:
+            self.core.learner.estimates = self._known
+        self._parkable = "park" in self.throttle.shed.policy
+        self._parked: dict[int, int] = {}
         self._leases: dict[int, int] = {}
         self._wakeup_at = self.core.wakeup()
 
     def arrive(self, now: float, number: int, task: Task) -> None:
-        claim = Claim(Holder(number, START_TICKS), task=task.kind)
-        self._feed(now, ev.Acquire(Caller(number, 1), claim))
+        asked = ev.Acquire(Caller(number, 1), self._claim(number, task))
+        if self.defers and task.starts_by is not None:
+            asked = replace(asked, by_s=max(0.0, task.starts_by - now), defer=True)
+        self._feed(now, asked)
+
+    def come_back(self, now: float, number: int, task: Task, parked: int) -> None:
+        claim, lease = self._claim(number, task), self._parked.pop(parked)
+        self._feed(now, ev.Acquire(Caller(number, 1), claim, resumes=lease))
+
+    def _claim(self, number: int, task: Task) -> Claim:
+        label = task.kind
+        if self._known is not None:
+            label = f"{task.kind} {number}"
+            self._known.tasks[label] = task
+        return Claim(Holder(number, START_TICKS), task=label, parkable=self._parkable)
+
+    def kill(self, now: float, number: int) -> None:
+        if self.measures:
+            self._feed(now, OutOfMemory(self._leases[number]))
 
     def leave(self, now: float, number: int) -> None:
         caller, holder = Caller(number, 2), Holder(number, START_TICKS)
         self._feed(now, ev.Release(caller, self._leases.pop(number), (holder,)))
+
+    def measure(self, now: float, memory_gib: dict[int, float]) -> None:
+        readings = tuple(
+            Reading(self._leases[number], int(gib * GIB)) for number, gib in memory_gib.items()
+        )
+        self._feed(now, Measured(now, readings))
 
     def rest(self, now: float, number: int) -> None:
         if number in self._leases:  # else it was killed in the same second
@@ -63,6 +125,10 @@ class Ours:
     def _feed(self, now: float, event: ev.Event) -> None:
         before = self.core.pools["agents"].capacity
         for effect in self.core.handle(now, event):
+            if isinstance(effect, Park):
+                number = effect.lease.claim.holder.pid
+                self.parks.append(number)
+                self._parked[number] = effect.lease.id
             if not isinstance(effect, ev.Told):
                 continue
             number = effect.lease.claim.holder.pid

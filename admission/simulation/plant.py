@@ -17,7 +17,8 @@ LOAD_S = 60.0
 @dataclass(slots=True)
 class Running:
     """A task that was started. It waits for an answer (`answer_s` > 0) or works (`work_core_s`);
-    or, with `is_held_up`, it has its answer and not yet the units to work with.
+    or, with `is_held_up`, it has its answer and not yet the units to work with. `done_before`: the
+    cycles that it had finished when it was parked.
     """
 
     number: int
@@ -28,6 +29,7 @@ class Running:
     memory_gib: float = 0.0
     done: int = 0
     is_held_up: bool = False
+    done_before: int = 0
 
 
 @dataclass(slots=True)
@@ -75,9 +77,15 @@ class Plant:
         self.peak_gib = 0.0
         self._leaks = {leak.starts_at: leak for leak in day.leaks}
 
-    def start(self, number: int, task: Task) -> None:
-        self.running[number] = Running(number, task, self.second, task.cycles[0].answer_s)
+    def start(self, number: int, task: Task, done_before: int = 0) -> None:
+        answer_s = task.cycles[0].answer_s
+        one = Running(number, task, self.second, answer_s, done_before=done_before)
+        self.running[number] = one
         self._ask(number)
+
+    def park(self, number: int) -> Running | None:
+        """It ends, and loses the cycle at hand. None where it has ended already."""
+        return self.running.pop(number, None)
 
     def go_on(self, number: int) -> None:
         """It has its units again, unless it was killed meanwhile."""
@@ -173,8 +181,9 @@ class Plant:
             if isinstance(largest, Leaking):
                 self.leaking.remove(largest)
                 continue
-            self.cycles -= largest.done
-            self.lost_cycles += largest.done
+            lost = largest.done + largest.done_before
+            self.cycles -= lost
+            self.lost_cycles += lost
             del self.running[largest.number]
             ended.append((largest.number, True))
 

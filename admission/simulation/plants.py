@@ -5,6 +5,8 @@ from dataclasses import replace
 from random import Random
 
 from admission.simulation.day import (
+    DESKTOP_CORES,
+    DESKTOP_GIB,
     HEAVY,
     HOUR_S,
     TASKS_PER_HOUR,
@@ -20,7 +22,9 @@ from admission.simulation.day import (
     trickle,
 )
 
-MIX = "mix"
+MIX, EVENING = "mix", "evening"
+# On such a day, tasks an hour of its first half; heavy are only those that can wait.
+OFFICE_PER_HOUR, CAN_WAIT_PER_HOUR = 24.0, 2.0
 GIB_PER_S_SLOW, GIB_PER_S_FAST = 26 / 2400, 0.25
 
 
@@ -77,6 +81,23 @@ def _leak(random: Random, day: Day) -> Day:
     return replace(_mix(random, day), leaks=tuple(leaks))
 
 
+def _evening(random: Random, day: Day) -> Day:
+    """(i) A day at the office, and a quiet evening as long. Heavy tasks come all day long that can
+    wait: they must have started an hour before the evening is over.
+    """
+    noon, by = day.seconds // 2, day.seconds - HOUR_S
+    office = trickle(random, noon, OFFICE_PER_HOUR, day.shape)
+    day.tasks.extend(task for task in office if task.kind != HEAVY.name)
+    for second in range(noon, day.seconds):  # nobody starts anything then
+        day.desktop_gib[second] = min(day.desktop_gib[second], DESKTOP_GIB)
+        day.desktop_cores[second] = min(day.desktop_cores[second], DESKTOP_CORES)
+    at = random.expovariate(CAN_WAIT_PER_HOUR / HOUR_S)
+    while at < noon:
+        day.tasks.append(replace(task_of(random, int(at), HEAVY, day.shape), starts_by=by))
+        at += random.expovariate(CAN_WAIT_PER_HOUR / HOUR_S)
+    return day
+
+
 def _impossible(random: Random, day: Day) -> Day:
     """(f) Every half hour a task that needs more than the whole machine."""
     day = _mix(random, day)
@@ -121,4 +142,5 @@ PLANTS: dict[str, Callable[[Random, Day], Day]] = {
     "impossible": _impossible,
     "faults": _faults,
     "macos": _macos,
+    EVENING: _evening,
 }

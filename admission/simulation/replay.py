@@ -34,13 +34,22 @@ def replayed(samples: Sequence[Sample], seed: int, tasks_per_hour: float = TASKS
     for sample, following in pairwise(samples):
         memory_pct = memory_pct if sample.memory_used_pct is None else sample.memory_used_pct
         cpu_pct = cpu_pct if sample.cpu_used_pct is None else sample.cpu_used_pct
-        lasts_s = following.at - sample.at
-        seconds = round(lasts_s) if 0 < lasts_s <= GAP_S else 0
+        seconds = _seconds(sample, following)
         gib.extend([memory_pct / 100 * shape.total_gib] * seconds)
         cores.extend([cpu_pct / 100 * shape.cores] * seconds)
     gib, cores = gib or [0.0], cores or [0.0]
     tasks = list(trickle(Random(f"replay {seed}"), len(gib), tasks_per_hour, shape))
     return Day(shape, len(gib), gib, cores, tasks)
+
+
+def _seconds(sample: Sample, following: Sample) -> int:
+    lasts_s = following.at - sample.at
+    return round(lasts_s) if 0 < lasts_s <= GAP_S else 0
+
+
+def recorded_s(samples: Sequence[Sample]) -> float:
+    """How long a day of these samples is."""
+    return float(sum(_seconds(*pair) for pair in pairwise(samples)))
 
 
 def shape_of(samples: Sequence[Sample]) -> Shape:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from math import isnan
+from statistics import fmean
 
 from admission.simulation.score import MEASURES, Estimate, estimates
 from admission.simulation.trial import DOCUMENT, Results
@@ -56,6 +57,23 @@ def ratios(results: Results, name: str, base: str = DOCUMENT.name) -> Iterator[s
         is_met = ratio >= bound if is_least else ratio <= bound
         wanted = f"{'at least' if is_least else 'at most'} {bound:g}"
         yield f"{what}: {ratio:.2f} of it, {wanted} wanted: {'met' if is_met else 'missed'}"
+
+
+def paired(results: Results, name: str, base: str) -> Iterator[str]:
+    """How one rule does beside another on the same days: the means of what one is of the other."""
+    for measure, what in (
+        ("peak_pct", "most memory in use"),
+        ("cycles_per_hour", "finished work"),
+        ("above_90_s_per_hour", "seconds above 90 %"),
+    ):
+        pairs = zip(results[name], results[base], strict=True)
+        values = [(getattr(ours, measure), getattr(theirs, measure)) for ours, theirs in pairs]
+        mine, others = (fmean(each) for each in zip(*values, strict=True))
+        if not others:
+            yield f"{what}: {mine:.1f} beside none"
+            continue
+        shares = [one / other for one, other in values if other]
+        yield f"{what}: {mine:.1f} beside {others:.1f}, {fmean(shares):.3f} of it a day"
 
 
 def as_maps(results: Results) -> dict[str, dict[str, dict[str, float | None]]]:

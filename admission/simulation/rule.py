@@ -16,6 +16,8 @@ class Rule(Protocol):
         sees_instant: whether it goes by the CPU percent of an instant, as a script does.
         yields: whether tasks give their units back while they wait for an answer.
         resumes: the numbers of tasks that have their units again, likewise to be taken out.
+        parks: the numbers of tasks that are asked to end and come back later, likewise.
+        measures: whether it is shown what each task takes, with each sample.
     """
 
     starts: list[int]
@@ -24,6 +26,8 @@ class Rule(Protocol):
     sees_instant: bool
     yields: bool
     resumes: list[int]
+    parks: list[int]
+    measures: bool
 
     def arrive(self, now: float, number: int, task: Task) -> None:
         """This task asks to be started."""
@@ -36,6 +40,15 @@ class Rule(Protocol):
 
     def want(self, now: float, number: int) -> None:
         """It has its answer, and asks for its units again."""
+
+    def come_back(self, now: float, number: int, task: Task, parked: int) -> None:
+        """What is left of a task that was parked asks to be started."""
+
+    def kill(self, now: float, number: int) -> None:
+        """This task was killed for want of memory, and will leave."""
+
+    def measure(self, now: float, memory_gib: dict[int, float]) -> None:
+        """What the tasks that run take."""
 
     def sense(self, now: float, sample: Sample) -> None:
         """What the machine says."""

@@ -2,15 +2,17 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from admission.simulation.day import HOUR_S, Day, Task
-from admission.simulation.plant import Plant
+from admission.simulation.plant import Plant, Running
 from admission.simulation.rule import Rule
 from admission.simulation.sensor import Sensor
 
 # A task that was killed is tried again, from its beginning, so soon and so often.
 RETRY_S, ATTEMPTS = 30, 3
+# A task that is asked to end has done so after so long.
+PARK_S = 5
 
 
 @dataclass(slots=True)
@@ -22,6 +24,7 @@ class Outcome:
         cycles: tool runs that were finished, less those of tasks that were killed.
         lost_cycles: those of tasks that were killed.
         kills: out of memory.
+        parks: tasks that were asked to end, and came back.
         above_90_s, above_95_s: seconds with more than that percent of the memory in use.
         changes: of the level.
         peak_pct: the most memory that was in use, of what there is.
@@ -34,6 +37,7 @@ class Outcome:
     cycles: int = 0
     lost_cycles: int = 0
     kills: int = 0
+    parks: int = 0
     above_90_s: int = 0
     above_95_s: int = 0
     changes: int = 0
@@ -52,6 +56,9 @@ class Arrivals:
         self._first = len(tasks)
         self._attempts: dict[int, int] = {}
         self._retries: deque[tuple[int, int]] = deque()
+        # Of what is left of a task that was parked: the task, and how much of it was done.
+        self.done_before: dict[int, int] = {}
+        self._whole: dict[int, Task] = {}
 
     def due(self, second: int) -> Iterator[tuple[int, Task]]:
         while self._next < self._first and self.tasks[self._next].arrives_at <= second:
@@ -66,9 +73,19 @@ class Arrivals:
         attempts = self._attempts.pop(number, 1)
         if attempts < ATTEMPTS:
             again = len(self.tasks)
-            self.tasks.append(self.tasks[number])
+            self.tasks.append(self._whole.get(number, self.tasks[number]))
             self._attempts[again] = attempts + 1
             self._retries.append((second + RETRY_S, again))
+
+    def part(self, one: Running) -> int:
+        """The number of what is left of this one, which was parked."""
+        task, again = one.task, len(self.tasks)
+        self.tasks.append(replace(task, cycles=task.cycles[one.done :]))
+        self._whole[again] = self._whole.get(one.number, task)
+        self.done_before[again] = one.done_before + one.done
+        if one.number in self._attempts:
+            self._attempts[again] = self._attempts.pop(one.number)
+        return again
 
 
 def run(day: Day, rule: Rule, *, has_endless_memory: bool = False) -> Outcome:
@@ -84,6 +101,8 @@ def run(day: Day, rule: Rule, *, has_endless_memory: bool = False) -> Outcome:
     sensor = Sensor(plant)
     arrivals = Arrivals(day.tasks)
     started_at: dict[int, int] = {}
+    parks = 0
+    parking: deque[tuple[int, int]] = deque()
     slept_s = 0.0
     for second in range(day.seconds):
         slept_s += day.sleeps.get(second, 0.0)
@@ -91,23 +110,48 @@ def run(day: Day, rule: Rule, *, has_endless_memory: bool = False) -> Outcome:
         for number, task in arrivals.due(second):
             rule.arrive(now, number, task)
         for number, is_killed in plant.step():
-            rule.leave(now, number)
+            _end(now, number, rule, is_killed=is_killed)
             if is_killed:
                 arrivals.retry(second, number)
         if rule.yields:
             _pass_on(now, plant, rule)
+        while parking and parking[0][0] <= second:
+            _park(now, parking.popleft()[1], plant, rule, arrivals)
         if second % rule.sample_s == 0:
+            _look(now, plant, rule)
             rule.sense(now, sensor.read(now, is_instant=rule.sees_instant))
         rule.pass_time(now)
-        if rule.starts:
-            for number in rule.starts:
-                plant.start(number, arrivals.tasks[number])
-                started_at[number] = second
-            rule.starts.clear()
+        for number in rule.starts:
+            done_before = arrivals.done_before.get(number, 0)
+            plant.start(number, arrivals.tasks[number], done_before)
+            started_at[number] = second
+        rule.starts.clear()
         for number in rule.resumes:
             plant.go_on(number)
         rule.resumes.clear()
-    return _outcome(day, plant, rule, started_at)
+        parking.extend((second + PARK_S, number) for number in rule.parks)
+        parks += len(rule.parks)
+        rule.parks.clear()
+    return replace(_outcome(day, plant, rule, started_at), parks=parks)
+
+
+def _end(now: float, number: int, rule: Rule, *, is_killed: bool) -> None:
+    if is_killed:
+        rule.kill(now, number)
+    rule.leave(now, number)
+
+
+def _look(now: float, plant: Plant, rule: Rule) -> None:
+    if rule.measures:
+        rule.measure(now, {one.number: one.memory_gib for one in plant.running.values()})
+
+
+def _park(now: float, number: int, plant: Plant, rule: Rule, arrivals: Arrivals) -> None:
+    """One that was asked to end has ended, unless it had already; what is left of it waits."""
+    if one := plant.park(number):
+        rule.leave(now, number)
+        again = arrivals.part(one)
+        rule.come_back(now, again, arrivals.tasks[again], number)
 
 
 def _pass_on(now: float, plant: Plant, rule: Rule) -> None:

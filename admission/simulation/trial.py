@@ -93,10 +93,10 @@ def _ours(
     throttle: Throttle,
     specs: tuple[PoolSpec, ...] | None,
     sample_s: int,
-    yields: bool,
+    kinds: dict[str, bool],
     shape: Shape,
 ) -> Rule:
-    return Ours(throttle, specs, sample_s, yields=yields)
+    return Ours(throttle, specs, sample_s, **kinds)
 
 
 def ours(
@@ -106,11 +106,18 @@ def ours(
     sample_s: int = SAMPLE_S,
     *,
     yields: bool = False,
+    defers: bool = False,
+    learns: bool = False,
+    knows: bool = False,
 ) -> Contender:
-    """The real core with these settings; where it `yields`, tasks give their units back while they
-    wait for an answer.
+    """The real core with these settings.
+
+    Where it `yields`, tasks give their units back while they wait for an answer. Where it `defers`,
+    those that can wait do until the load is low. Where it `learns`, it is shown what each task
+    takes as it goes on; where it `knows`, it is told beforehand as well.
     """
-    return Contender(name, partial(_ours, throttle, specs, sample_s, yields))
+    kinds = {"yields": yields, "defers": defers, "learns": learns, "knows": knows}
+    return Contender(name, partial(_ours, throttle, specs, sample_s, kinds))
 
 
 DOCUMENT = Contender("document, every 30 s", partial(_memoryless, 30))

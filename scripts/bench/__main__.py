@@ -8,6 +8,7 @@ run      `admission run -- true` with a warm daemon, and a hook that needs no le
          `python -c pass`, flock, sem, tsp and etcdctl lock
 idle     what a daemon takes while nobody asks it anything, and what is left of `admission run`
 trees    what it takes to measure five leases with twenty processes each
+pages    what three dashboards with an open page each add to the daemon
 memory   of a daemon at rest, against its imports; of a connection, and of a waiter
 reap     from the SIGKILL of a holder to the next waiter's grant, against a bare kill and wait
 sample   what one look at a machine with 500 processes takes
@@ -41,6 +42,7 @@ from scripts.bench.handover import bench_handover
 from scripts.bench.idle import bench_idle
 from scripts.bench.loop import bench_loop
 from scripts.bench.memory import bench_memory
+from scripts.bench.pages import bench_pages
 from scripts.bench.pairs import bench_pairs
 from scripts.bench.peers import install
 from scripts.bench.reap import bench_reap
@@ -51,8 +53,8 @@ from scripts.bench.stage import Broken, Stage, catch_signals, progress, staged
 from scripts.bench.trees import bench_trees
 
 NAMES = (
-    *("pairs", "loop", "handover", "run", "idle", "trees", "memory"),
-    *("reap", "sample", "decision", "beside", "restart"),
+    *("pairs", "loop", "handover", "run", "idle", "trees", "pages"),
+    *("memory", "reap", "sample", "decision", "beside", "restart"),
 )
 
 
@@ -83,6 +85,7 @@ def main() -> int:
         "run": lambda stage: bench_run(stage, rounds),
         "idle": lambda stage: bench_idle(stage, options.idle_s),
         "trees": lambda stage: bench_trees(stage, options.idle_s),
+        "pages": lambda stage: bench_pages(stage, options.idle_s),
         "memory": lambda stage: bench_memory(stage, rounds),
         "reap": lambda stage: bench_reap(stage, rounds),
         "sample": lambda _: bench_sample(rounds),

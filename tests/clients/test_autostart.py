@@ -116,6 +116,23 @@ def test_of_many_who_lost_the_same_daemon_one_starts_another(
     assert len(started) == 2
 
 
+def test_a_daemon_that_is_told_to_end_as_soon_as_it_serves_is_followed_by_another(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever started it finds nobody: its second look is the first after that start."""
+    looks = count(1)
+
+    def connect_late(path: str) -> object:
+        if next(looks) == 2:
+            end_detached(path)
+        return connect(path)
+
+    monkeypatch.setattr(autostart, "connect", connect_late)
+    with lease("one", socket=path) as granted:
+        assert granted.id == 1
+    assert next(looks) > 3
+
+
 def test_a_start_that_takes_too_long_keeps_nobody_from_trying(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

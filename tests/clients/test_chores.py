@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from admission_client import chores
+from admission_client.chores import parse_points
 from admission_client.cli import main
 
 SHORT = ["simulate", "--hours", "1", "--seeds", "1"]
@@ -77,3 +78,19 @@ def test_without_a_recorded_history_there_is_nothing_to_replay(
 
 def test_intervals_become_whole_seconds() -> None:
     assert [chores.whole_seconds(interval_s) for interval_s in (0.2, 2.0, 4.6)] == [1, 2, 5]
+
+
+def test_other_bounds_and_more_agents_can_be_proposed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(rules(capsys, "--bounds", "0", "--agents", "5")) == {
+        "current",
+        "document, every 30 s",
+    }
+    found = rules(capsys, "--bounds=+20", "--agents", "9")
+    assert set(found) == {"current", "proposed", "document, every 30 s"}
+    assert found["proposed"] != found["current"]
+
+
+@pytest.mark.parametrize("points", ["much", "nan", "100"])
+def test_points_that_are_none_are_told_so(points: str) -> None:
+    with pytest.raises(ValueError, match=f'"{points}" is no number of points; write 5, or -5'):
+        parse_points(points)

@@ -82,6 +82,23 @@ def test_a_drain_that_another_hand_ends_says_so(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_what_is_worth_doing_is_told_with_its_command(daemon: Daemon, backend: str) -> None:
+    async def told() -> list[Frame]:
+        async with aio.Operator(daemon.path) as operator:
+            return await operator.recommendations()
+
+    with Operator(daemon.path) as operator, Operator(daemon.path) as waiter:
+        operator.pause("one")
+        waiter._send(waiter._dialogue.ask("acquire", {"pool": "one", "task": "a"}))
+        daemon.wait_for_waiting("a")
+        for found in (operator.recommendations(), anyio.run(told, backend=backend)):
+            (paused,) = (one for one in found if text(one, "rule") == "paused")
+            assert paused["command"] == "admission unpause one"
+            assert set(paused) == {"rule", "what", "why", "command"}
+        operator.unpause()
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
 def test_with_await_it_is_the_same_and_cancelling_it_undoes_it(
     daemon: Daemon, backend: str
 ) -> None:

@@ -135,7 +135,15 @@ def test_a_task_has_bounds_of_its_own_or_those_of_all() -> None:
     own, other = (one.within(options) for one in read_tasks(lines, "here"))
     assert own.limits(own.by_at - 600.0) == ["--by=600.000", "--max-hold=7200.000"]
     assert other.limits(other.by_at) == ["--by=0.000", "--max-hold=5.000", "--end-after-max"]
-    for wrong in ('"by": 5', '"end_after_max": true', '"max_hold": "soon"', '"by": "24:00"'):
+    (put_off,) = read_tasks(['{"command": "a", "defer": true}'], "here")
+    assert put_off.within(Options()).limits(0.0) == ["--defer"]
+    for wrong in (
+        '"defer": 1',
+        '"by": 5',
+        '"end_after_max": true',
+        '"max_hold": "soon"',
+        '"by": "24:00"',
+    ):
         with pytest.raises(WrongUsage, match="here, line 1"):
             read_tasks([f'{{"command": "a", {wrong}}}'], "here")
 

@@ -8,7 +8,7 @@ that could go stale. `tests.core.rules` says what each event does to them, and
 
 from collections.abc import Iterator, Set
 from dataclasses import replace
-from math import inf, sqrt
+from math import inf
 
 from admission.core import events as ev
 from admission.core import shedding
@@ -17,9 +17,12 @@ from admission.core.leases import Bound, Holder, Lease, Reason, State, Waiter
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
 from admission.core.order import Ageing
-from tests.core import books_of_shedding
+from tests.core import books_of_deferring, books_of_shedding
 from tests.core.books_of_alarms import Rung
+from tests.core.books_of_demand import promised_bytes, spoken_for_bytes
 from tests.core.books_of_hand import Hand, moved
+from tests.core.books_of_learning import Lessons
+from tests.core.books_of_permits import Permits
 from tests.core.turns import Turns
 
 # So many who ask for too much are passed by one that does not.
@@ -61,9 +64,10 @@ def survivors(records: tuple[ev.Record, ...]) -> tuple[list[Lease], list[Waiter]
             lease = leases[record.lease]
             leases[record.lease] = replace(lease, is_left=True, tree=record.left)
     waiters = [one.waiter for one in records if isinstance(one, ev.Queued)]
+    waiters_left = [one for one in waiters if one.ticket not in left]
     return (
         [lease for lease in leases.values() if lease.id not in ended],
-        [moved(records, waiter) for waiter in waiters if waiter.ticket not in left],
+        [books_of_deferring.marked(records, moved(records, one)) for one in waiters_left],
     )
 
 
@@ -74,6 +78,7 @@ class Books:
         self, specs: tuple[PoolSpec, ...], governor: Governor, limits: Limits, ageing: Ageing
     ) -> None:
         self.specs = {spec.name: spec for spec in specs}
+        self.permits = Permits(self.specs)
         self.limits = limits
         self.turns = Turns(ageing)
         self.leases: dict[int, Lease] = {}
@@ -91,9 +96,11 @@ class Books:
         self.granted: dict[int, Waiter] = {}
         # Whether who came last may be refused by an estimate, which the books don't make.
         self.may_be_too_late = False
+        self.lessons = Lessons(governor)
         self.hand = Hand()
         self.rung = Rung()
         self.is_advised = False
+        self.rest = books_of_deferring.Rest()
         # When a holder was last asked to end, and the leases that were parked, with their users.
         self.parked_at = -inf
         self.parked: list[tuple[int, int]] = []
@@ -140,6 +147,8 @@ class Books:
         barred = self.hand.out_of_reach(waiter.claim, self.leases.values())
         if waiter.claim.weight > self.capacity(waiter.claim.pool) - barred:
             return True
+        if waiter.is_deferred or (waiter.lease is None and self.lessons.pauses(waiter.claim)):
+            return True
         return waiter.caller is None and not waiter.keeps_place
 
     def of_pool(self, pool: str) -> list[Waiter]:
@@ -159,6 +168,7 @@ class Books:
             self.journal_works
             and waiter.caller is not None
             and pool not in self.hand.paused
+            and (not self.specs[pool].is_fleet or self.permits.allow(waiter.claim))
             and self.out(pool) + waiter.claim.weight <= room
             and self.is_affordable(waiter)
             and self._is_next(now, waiter)
@@ -180,17 +190,12 @@ class Books:
         if reading is None or reading.memory_used_pct is None or not reading.memory_total_bytes:
             return True
         leases = [one for one in self.leases.values() if one.claim.pool == "agents"]
-        # One that regains its units is in the reading already.
-        promised = 0.0 if waiter.lease in self.leases else float(waiter.claim.weight)
-        promised += self.hand.kept_from(waiter.claim, leases)
-        for lease in leases:
-            shown = (reading.at - lease.granted_at) / budget.ramp_s
-            promised += lease.claim.weight * (1 - min(max(shown, 0), 1))
-        weights = [waiter.claim.weight, *(one.claim.weight for one in leases if is_out(one))]
-        bursts = budget.spread * sqrt(sum(weight * weight for weight in weights))
-        spoken_for = promised * budget.mean_bytes
-        spoken_for += bursts * (budget.peak_bytes - budget.mean_bytes)
         in_use = reading.memory_used_pct * reading.memory_total_bytes
+        kept = self.hand.kept_from(waiter.claim, leases)
+        if self.lessons.has_a_say:
+            spoken_for = spoken_for_bytes(self.lessons, waiter, leases, kept)
+        else:
+            spoken_for = promised_bytes(budget, reading.at, waiter, leases, kept)
         return in_use + 100 * spoken_for <= budget.ceiling_pct * reading.memory_total_bytes
 
     def _is_next(self, now: float, waiter: Waiter) -> bool:
@@ -218,6 +223,8 @@ class Books:
             return False
         if self.turns.rank(now, large) != self.turns.rank(now, small):
             return False
+        if self.specs[pool].is_fleet and not self.permits.allow(large.claim):
+            return now < large.queued_at + self.turns.ageing.fill_in_s
         kept = self.hand.kept_from(large.claim, self.leases.values())
         if self.out(pool) + large.claim.weight <= self.capacity(pool) - kept:
             return False
@@ -238,7 +245,8 @@ class Books:
                 due.append(self.ready_at(waiter.claim.pool))
         if self.by_hand is not None:
             due.append(self.by_hand[1])
-        due += [self.hand.due_next(), self.rung.due_next(self), books_of_shedding.due_next(self)]
+        due += [self.hand.due_next(), self.rung.due_next(self), self.lessons.due_next()]
+        due += [books_of_shedding.due_next(self), books_of_deferring.due_next(self)]
         return min(due, default=inf)
 
     def refuse_late(self, refused: ev.Refused) -> bool:
@@ -307,7 +315,9 @@ class Books:
             elif one.ticket in self.waiters:
                 code = "timeout" if one.deadline_at <= now else "cancelled"
                 self.chains.append(self.leave(one, code))
+        books_of_deferring.pass_time(self, now)
         self.chains += self.hand.pass_time(now)
+        self.permits.pass_time(now)
         if self.by_hand is not None and self.by_hand[1] <= now:
             self.set_by_hand(None)
         self.note_level()
@@ -343,6 +353,7 @@ class Books:
         if lease.claim.max_hold_s is not None:
             lease = replace(lease, over_at=now + lease.claim.max_hold_s)
         self.leases[lease.id] = lease
+        self.permits.use(lease.claim)
         self.granted[waiter.ticket] = waiter
         self.last_grant_at[lease.claim.pool] = now
         return lease
@@ -359,6 +370,7 @@ class Books:
             lease = self.leases[record.lease]
             self.leases[lease.id] = replace(lease, state=State.YIELDED)
             self.join(waiter)
+        self.permits.use(waiter.claim, times=-1)
         if waiter.deadline_at <= now:
             self.chains.append(self.leave(waiter, "journal_unavailable"))
 

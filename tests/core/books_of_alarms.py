@@ -54,7 +54,7 @@ class Rung:
             return one.over_at if is_due else inf
         if (False, one.ticket) in self.told:
             return inf
-        return one.queued_at + books.limits.alarm_s[one.claim.rank]
+        return max(one.queued_at, one.deferred_until) + books.limits.alarm_s[one.claim.rank]
 
     def due_next(self, books: Books) -> float:
         return min([self.due_at(books, one) for one in books.all()], default=inf)

@@ -193,7 +193,9 @@ def _reserve(books: Books, now: float, event: by_hand.Reserve) -> None:
         books.chains.append([ev.Refused(event.caller, "unknown_pool", "")])
     elif len(hand.reservations) >= 32:
         books.chains.append([ev.Refused(event.caller, "queue_full", "")])
-    elif not hand.has_room_for(new, books.specs[event.pool].capacity[3]):
+    elif books.specs[event.pool].is_fleet or not hand.has_room_for(
+        new, books.specs[event.pool].capacity[3]
+    ):
         books.chains.append([ev.Refused(event.caller, "impossible", "")])
     else:
         hand.last += 1

@@ -4,10 +4,14 @@
 `before` stands exactly once in its file. A new rule in the core comes with a bug here.
 """
 
+from tests.core.bugs_of_advice import WHAT_IS_RECOMMENDED
+from tests.core.bugs_of_deferring import WHAT_CAN_WAIT
+from tests.core.bugs_of_demand import ON_DEMAND
 from tests.core.bugs_of_forecasts import WHAT_IS_FORESEEN
 from tests.core.bugs_of_hand import WHAT_A_HAND_WISHES
 from tests.core.bugs_of_nesting import WHO_RUNS_UNDER_WHOM
 from tests.core.bugs_of_order import WHO_GOES_FIRST
+from tests.core.bugs_of_permits import WHAT_THE_FLEET_PERMITS
 from tests.core.bugs_of_placement import WHERE_WORK_GOES
 from tests.core.bugs_of_shedding import UNDER_PRESSURE
 from tests.core.bugs_of_trees import WHAT_A_HOLDER_LEAVES
@@ -60,12 +64,12 @@ WHO_IS_SERVED = (
         (
             Edit(
                 "filling.py",
-                "    if pool.in_use >= pool.capacity or not pool.order.waiters:\n",
+                "    if pool.free <= 0 or not pool.order.waiters:\n",
                 "    if not pool.order.waiters:\n",
             ),
             Edit(
                 "pool.py",
-                "self.in_use + waiter.claim.weight <= self.capacity - self.kept_from(waiter)\n",
+                "waiter.claim.weight <= self.free - self.kept_from(waiter)\n",
                 "self.in_use + waiter.claim.weight <= self.spec.capacity_max\n",
             ),
         ),
@@ -79,8 +83,8 @@ WHO_IS_SERVED = (
     bug(
         "one that is too large for the level is waited for",
         "pool.py",
-        "            if first is None or (first.caller and first.claim.weight <= self.capacity):\n",
-        "            if first is None or first.caller:\n",
+        "        has_room = first.claim.weight <= self.capacity\n",
+        "        has_room = True\n",
     ),
     bug(
         "the level's delay between grants is ignored",
@@ -295,12 +299,8 @@ WHAT_SURVIVES = (
     bug(
         "what could not be written is ended all the same",
         "admission.py",
-        "        if isinstance(event, ev.JournalFailed):\n"
-        "            self._take_back(now, event.records)  # what never was can't be over\n"
-        "        self._expire(now)\n",
-        "        self._expire(now)\n"
-        "        if isinstance(event, ev.JournalFailed):\n"
-        "            self._take_back(now, event.records)\n",
+        "            self._take_back(now, event.records)  # what never was can't be over\n",
+        "            self._expire(now)\n            self._take_back(now, event.records)\n",
     ),
     bug(
         "a request is judged by a level that has just ended",
@@ -332,8 +332,8 @@ WHAT_MEMORY_ALLOWS = (
     bug(
         "what a yielded lease still owes is forgotten",
         "budget.py",
-        "for one in leases)\n\n    def _unshown",
-        "for one in leases if one.is_out)\n\n    def _unshown",
+        "for one in leases)\n\n    def unshown(",
+        "for one in leases if one.is_out)\n\n    def unshown(",
     ),
     bug(
         "one that regains its units is counted twice",
@@ -368,4 +368,8 @@ BUGS: tuple[Bug, ...] = (
     *WHAT_A_HAND_WISHES,
     *WHAT_IS_FORESEEN,
     *UNDER_PRESSURE,
+    *WHAT_CAN_WAIT,
+    *ON_DEMAND,
+    *WHAT_IS_RECOMMENDED,
+    *WHAT_THE_FLEET_PERMITS,
 )

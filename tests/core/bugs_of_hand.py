@@ -36,8 +36,8 @@ WHAT_A_HAND_WISHES = (
     bug(
         "who is meant is granted beyond the capacity",
         "pool.py",
-        "        return self.in_use + waiter.claim.weight <= ",
-        "        return self.in_use + waiter.claim.weight - self.is_meant(waiter) <= ",
+        "        return waiter.claim.weight <= ",
+        "        return waiter.claim.weight - self.is_meant(waiter) <= ",
     ),
     bug(
         "who is meant keeps the delay like others",
@@ -48,8 +48,8 @@ WHAT_A_HAND_WISHES = (
     bug(
         "what is kept is no promise to the budget",
         "pool.py",
-        "self.leases.values(), self.kept_from(waiter))",
-        "self.leases.values())",
+        "leases, kept = self.leases.values(), self.kept_from(waiter)\n",
+        "leases, kept = self.leases.values(), 0\n",
     ),
     bug(
         "who is meant is held up by the budget",

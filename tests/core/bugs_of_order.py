@@ -56,8 +56,8 @@ WHO_GOES_FIRST = (
     bug(
         "nobody is woken when a waiter climbs",
         "ledger.py",
-        "        return min(one.deadline_at, one.away_until, ages_at)\n",
-        "        return min(one.deadline_at, one.away_until)\n",
+        "        due_at = min(one.deadline_at, one.away_until, ages_at)\n",
+        "        due_at = min(one.deadline_at, one.away_until)\n",
     ),
     bug(
         "nobody is woken when a waiter climbs a second time",

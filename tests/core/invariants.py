@@ -25,7 +25,6 @@ from admission.core.governor import Governor
 from admission.core.leases import Bound, Holder, Lease, Waiter
 from tests.core import books_of_shedding
 from tests.core.books import Books, depends_on, is_out
-from tests.core.books_of_learning import Lessons
 from tests.core.rules import follow
 
 
@@ -37,7 +36,6 @@ class Witness:
         governor = Governor(throttle=core.governor.throttle)
         ageing = next(iter(core.pools.values())).order.ageing
         self.books = Books(specs, governor, core.limits, ageing)
-        self.lessons = Lessons()
         self.watched: set[Holder] = set()
         # The highest fencing token so far, and the highest that a client knows of.
         self.fence = 0
@@ -73,12 +71,11 @@ class Witness:
         """Checks one step of the core."""
         self.books.chains = []
         out_before = {pool: self.books.out(pool) for pool in self.books.specs}
-        self.lessons.follow(self.books.leases.values(), event)
+        self.books.lessons.follow(now, self.books.leases.values(), event)
         follow(self.books, now, event)
         if isinstance(event, ev.Restarted):
             self._check_word_is_kept()
         self._check_effects(now, effects)
-        self.lessons.check(now, effects)
         if isinstance(event, ev.Restarted):
             # Numbers that were given to nobody need not be remembered.
             self.books.last_ticket = core.ledger.last_ticket
@@ -115,6 +112,7 @@ class Witness:
 
     def _check_effects(self, now: float, effects: list[ev.Effect]) -> None:
         has_granted = False
+        self.books.lessons.check(now, effects)
         for effect in effects:
             match effect:
                 case ev.Watch(holder):
@@ -192,6 +190,7 @@ class Witness:
             assert pool.in_use == books.out(name)
             assert pool.order.out == _out_by_group(pool.leases.values())
             assert pool.capacity == books.capacity(name)
+            assert not pool.spec.is_fleet or pool.permits == books.permits.left(name)
             assert pool.overcommitted == max(0, books.out(name) - books.capacity(name))
             assert all(one.claim.pool == name for one in pool.leases.values())
 

@@ -1,7 +1,7 @@
 """What can happen next in a small world, a function a verb: each gives all moves of its kind."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from admission.core import by_hand
 from admission.core import events as ev
@@ -26,11 +26,13 @@ class Ask:
     parent: int | None = None
     above: tuple[Holder, ...] = ()
     is_new: bool = False
+    defer_s: float | None = None
 
     def event(self, id: int) -> ev.Acquire:
         caller = Caller(self.connection, id)
         parent, above = self.parent, self.above
-        return ev.Acquire(caller, self.claim, self.wait_s, parent, above, self.is_new)
+        asked = ev.Acquire(caller, self.claim, self.wait_s, parent, above, self.is_new)
+        return asked if self.defer_s is None else replace(asked, by_s=self.defer_s, defer=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from admission.core import events as ev
 from admission.core.estimates import Experience, Measured, OutOfMemory, Recalled
 from admission.core.foresight import Remembered
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason, State, Waiter
-from tests.core import books_of_hand, books_of_shedding
+from admission.core.permits import Permitted
+from tests.core import books_of_deferring, books_of_hand, books_of_shedding
 from tests.core.books import Books, Chain, depends_on, is_of, is_out
 
 OfLease = ev.Release | ev.Renew | ev.Yield | ev.Regain | ev.Resume
@@ -51,6 +52,7 @@ def follow(books: Books, now: float, event: ev.Event) -> None:
         case _:
             _befall(books, now, event)
     books.note_level()
+    books_of_deferring.follow(books, now, event)
     books_of_shedding.follow(books, now, event)
 
 
@@ -63,6 +65,7 @@ def _befall(  # noqa: C901 -- one line a case
     | ev.TimePassed
     | ev.Sampled
     | Remembered
+    | Permitted
     | Experience
     | ev.Woke
     | ev.Configured
@@ -80,6 +83,8 @@ def _befall(  # noqa: C901 -- one line a case
             books.governor.take(sample, books.out("agents"), local_h)
         case Remembered():
             books.governor.forecasts.remember(event)
+        case Permitted():
+            books.permits.hear(event)
         case ev.Woke():
             books.governor.wake(now)
         case ev.Configured():
@@ -113,15 +118,20 @@ def _acquire(books: Books, now: float, event: ev.Acquire) -> None:
         books.chains.append([ev.Refused(caller, "impossible", "")])
     elif _is_crowded(books, caller.connection, claim.uid):
         books.chains.append([ev.Refused(caller, "queue_full", "")])
+    elif not books.is_off_by_hand and books.lessons.is_too_large(claim):
+        books.chains.append([ev.Refused(caller, "impossible", "")])
     elif _would_wait_for_itself(books, event):
         books.chains.append([ev.Refused(caller, "would_deadlock", "")])
     else:
-        _arrive(books, now, claim, caller, _waits_s(event), resumes=event.resumes)
-        books.may_be_too_late = event.by_s is not None
+        for_s = books_of_deferring.bound_s(books, event) if event.defer else None
+        resumes = event.resumes
+        _arrive(books, now, claim, caller, _waits_s(event), resumes=resumes, deferred_s=for_s)
+        books.may_be_too_late = event.by_s is not None and not event.defer
 
 
 def _waits_s(event: ev.Acquire) -> float | None:
-    given = [one for one in (event.wait_s, event.by_s) if one is not None]
+    by_s = None if event.defer else event.by_s
+    given = [one for one in (event.wait_s, by_s) if one is not None]
     return min(given) if given else None
 
 
@@ -183,11 +193,15 @@ def _arrive(
     wait_s: float | None,
     lease: int | None = None,
     resumes: int | None = None,
+    deferred_s: float | None = None,
 ) -> None:
+    wait_s = books.permits.wait_s(claim.pool, wait_s)
     deadline_at = inf if wait_s is None else now + wait_s
     waiter = Waiter(books.last_ticket + 1, claim, caller, now, deadline_at, lease=lease)
     if (resumes, claim.uid) in books.parked:
         waiter = replace(waiter, ahead=1)
+    if deferred_s is not None:
+        waiter = books_of_deferring.put_off(waiter, deferred_s)
     is_next = books.may_be_granted(now, waiter)
     if wait_s == 0 and not is_next:
         books.chains.append([ev.Refused(caller, _code_for_now(books), "")])
@@ -224,6 +238,7 @@ def _come_back(
 ) -> None:
     if waiter.caller is not None:
         books.chains.append([ev.Refused(waiter.caller, "cancelled", "")])
+    wait_s = books.permits.wait_s(waiter.claim.pool, wait_s)
     deadline_at = inf if wait_s is None else now + wait_s
     back = replace(waiter, caller=caller, deadline_at=deadline_at)
     back = replace(back, away_until=inf, keeps_place=False)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from admission.core.budget import Budget
+from admission.core.deferral import Defer
 from admission.core.levels import LEVELS, Levels, PoolSpec
 from admission.core.order import Ageing
 from admission.core.shedding import Shed
@@ -36,3 +37,4 @@ class SmallWorld:
     ageing: Ageing = NEVER
     alarm_s: tuple[float, float, float] = NO_ALARMS
     shed: Shed | None = None
+    defer: Defer | None = None

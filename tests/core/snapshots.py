@@ -8,7 +8,9 @@ from math import inf
 from typing import Any, TypeVar
 
 from admission.core import events as ev
+from admission.core.deferral import Defer
 from admission.core.leases import Lease, Waiter
+from admission.core.pool import Pool
 from admission.core.reserving import Reservation
 from tests.core.books import survivors
 from tests.core.books_of_hand import standing
@@ -124,7 +126,23 @@ def fingerprint(world: World) -> object:
         tuple(_turns(world, name) for name in core.pools),
         _families(world, names),
         _shedding(world, names) if world.throttle.shed.policy else None,
+        # Nobody is put off in a world that left the settings alone.
+        _rest(world) if world.throttle.defer != Defer() else None,
+        tuple(_permits(world, pool) for pool in core.pools.values() if pool.spec.is_fleet),
     )
+
+
+def _rest(world: World) -> object:
+    """Until when the machine must stay idle for whoever is put off."""
+    calm, idle_s = world.core.calm, world.throttle.defer.idle_s
+    since_at = max(calm.since_at, calm.let_go_at)
+    return None if since_at == inf else _until(world, since_at + idle_s), _until(
+        world, calm.let_go_at + idle_s
+    )
+
+
+def _permits(world: World, pool: Pool) -> object:
+    return (pool.permits, _until(world, pool.permitted_until)) if pool.permits else None
 
 
 def _shedding(world: World, names: dict[int, int]) -> object:
@@ -196,8 +214,16 @@ def _waiter(world: World, waiter: Waiter, aheads: dict[int, int]) -> object:
         _climbs_in(world, waiter),
         max(0.0, waiter.queued_at + world.ageing.fill_in_s - world.now),
         aheads[waiter.ahead],
-        _until(world, waiter.queued_at + world.limits.alarm_s[waiter.claim.rank]),
+        *_put_off(world, waiter),
     )
+
+
+def _put_off(world: World, waiter: Waiter) -> tuple[object, ...]:
+    """Until when, and from when on it is an alarm that it waits."""
+    alarm_s = world.limits.alarm_s[waiter.claim.rank]
+    alarm_at = max(waiter.queued_at, waiter.deferred_until) + alarm_s
+    until = _until(world, waiter.deferred_until) if waiter.is_deferred else None
+    return waiter.is_deferred, until, _until(world, alarm_at)
 
 
 def _journal(world: World) -> object:
@@ -222,7 +248,7 @@ def _journal(world: World) -> object:
                 *(one.claim.task, one.lease is None, _until(world, one.deadline_at)),
                 _climbs_in(world, one),
                 aheads[one.ahead],
-                _until(world, one.queued_at + world.limits.alarm_s[one.claim.rank]),
+                _put_off(world, one),
             )
             for one in waiters
         ),

@@ -4,7 +4,9 @@ import pytest
 
 from admission.core import events as ev
 from admission.core.leases import Bound, Caller, Claim, Class, Reason, State
-from tests.core.worlds import ANN, BEN, CAT, World, agents
+from admission.core.limits import Limits
+from admission.core.order import Ageing
+from tests.core.worlds import ANN, BEN, CAT, NO_ALARMS, World, agents
 
 
 def test_yielded_units_go_to_whoever_waits() -> None:
@@ -187,3 +189,16 @@ def test_a_yielded_lease_ends_like_any_other() -> None:
     world.exit(2.0, ANN)
     assert world.answers[asked][-1] == ev.LeaseEnded(asked, 1, Reason.HOLDER_EXITED)
     assert world.core.ledger.held == 0
+
+
+def test_a_look_that_is_late_ends_what_was_due_in_its_order() -> None:
+    """A waiter that had to be aged meanwhile does not go before the lease that it waits for."""
+    ageing = Ageing(3.0, 2.0, fill_in_s=1.0)
+    world = World(agents(1), ageing=ageing, limits=Limits(grace_s=10.0, alarm_s=NO_ALARMS))
+    asked = world.acquire(0.0, Claim(ANN, request=b"a" * 16))
+    world.yield_(0.0, asked)
+    world.acquire(0.0, Claim(BEN, bound=Bound.PROCESS))
+    world.regain(0.0, asked)
+    world.restart(0.5)
+    world.pass_time(11.0)
+    assert not world.is_held(asked)

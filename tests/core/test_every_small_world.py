@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from admission.core import events as ev
 from admission.core.budget import Budget
 from admission.core.leases import Bound, Claim, Class
 from admission.core.levels import LEVELS
@@ -21,6 +22,7 @@ from tests.core.small import UNSPACED, SmallWorld
 from tests.core.snapshots import copy_of, fingerprint
 from tests.core.worlds import ANN, ANN_AGAIN, BEN, CAT, KID, LAST_LEASE, World, agents, spec
 from tests.core.worlds_of_order import WHO_GOES_FIRST
+from tests.core.worlds_of_permits import WHAT_THE_FLEET_PERMITS
 
 # Ann's process, another that got her PID, a small request behind a large one, a second lease.
 QUEUE = SmallWorld(
@@ -241,6 +243,7 @@ WORLDS = (
     QUEUE,
     CLASSES,
     *WHO_GOES_FIRST,
+    *WHAT_THE_FLEET_PERMITS,
     SHARING,
     NESTING,
     TIME,
@@ -319,6 +322,9 @@ def walk(small: SmallWorld) -> int:
         ageing=small.ageing,
         shed=small.shed,
     )
+    if small.defer:
+        start.throttle = replace(start.throttle, defer=small.defer)
+        start.feed(0.0, ev.Configured(start.throttle, start.specs, start.ageing))
     start.has_groups = len({(ask.claim.uid, ask.claim.group) for ask in small.asks}) > 1
     seen = {fingerprint(start)}
     to_visit = deque([(start, Story())])

@@ -18,13 +18,16 @@ from admission.core.leases import Bound, Caller, Claim, Class, Holder, Lease, St
 from admission.core.levels import PoolSpec
 from admission.core.limits import Limits
 from admission.core.order import Ageing
+from admission.core.permits import Permitted
 from admission.core.sample import Sample
 from tests.core.worlds import LAST_LEASE, NEVER, World, spec
 
 SMALLER, CAPACITY, LARGER = (2, 2, 1, 1), (3, 2, 2, 1), (5, 1, 1, 1)
 QUICK, SLOW = Ageing(3.0, 2.0, fill_in_s=1.0), Ageing(8.0, 20.0, fill_in_s=5.0)
+BUDGET = Budget(ceiling_pct=92.0, mean_bytes=7, peak_bytes=12, share_pct=100.0, ramp_s=3.0)
 WHO = st.integers(0, 3)
 WHICH = st.integers(0, 9)
+OfLease = ev.Release | ev.Renew | ev.Yield | ev.Regain
 WAIT_S = st.sampled_from([None, None, None, 0, 0.5, 4.0])
 
 
@@ -44,16 +47,10 @@ class Interleavings(RuleBasedStateMachine):
         self.world = World(
             PoolSpec("agents", CAPACITY),
             spec("operations", 1),
-            limits=Limits(
-                waiters_max=6,
-                waiters_per_connection_max=3,
-                grace_s=10.0,
-                alarm_s=(1.0, 4.0, 9.0),
-            ),
+            PoolSpec("api", (3,) * 4, is_fleet=True),
+            limits=Limits(6, 3, grace_s=10.0, alarm_s=(1.0, 4.0, 9.0)),
             patience=Patience(dwell_s=4.0, cpu_smoothing_s=1.0, gap_s=12.0),
-            budget=Budget(
-                ceiling_pct=92.0, mean_bytes=7, peak_bytes=12, share_pct=100.0, ramp_s=3.0
-            ),
+            budget=BUDGET,
             ageing=QUICK,
         )
         # Two of them have one PID: what is known of the first may be late.
@@ -79,7 +76,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(
         who=WHO,
-        pool=st.sampled_from(["agents"] * 6 + ["operations"] * 3 + ["nonesuch"]),
+        pool=st.sampled_from(["agents"] * 6 + ["operations"] * 3 + ["api"] * 2 + ["nonesuch"]),
         weight=st.sampled_from([1] * 6 + [2, 2, 3, 4]),
         rank=st.sampled_from(Class),
         group=st.sampled_from(["", "", "a", "b"]),
@@ -199,9 +196,7 @@ class Interleavings(RuleBasedStateMachine):
             self.feed(ev.Resume(self.caller(who), lease.id, secret))
 
     @rule(who=WHO, verb=st.sampled_from([ev.Release, ev.Renew, ev.Yield, ev.Regain]))
-    def speak_of_no_lease(
-        self, who: int, verb: type[ev.Release | ev.Renew | ev.Yield | ev.Regain]
-    ) -> None:
+    def speak_of_no_lease(self, who: int, verb: type[OfLease]) -> None:
         self.feed(verb(self.caller(who), 0))
 
     @rule(who=WHO)
@@ -273,7 +268,7 @@ class Interleavings(RuleBasedStateMachine):
         group=st.sampled_from(["", "", "g"]),
         from_in_s=st.sampled_from([0.0, 0.0, 1.0]),
         for_s=st.sampled_from([2.0, 8.0]),
-        pool=st.sampled_from(["agents", "agents", "agents", "operations", "nonesuch"]),
+        pool=st.sampled_from(["agents"] * 6 + ["operations", "operations", "nonesuch", "api"]),
         is_whole=st.booleans(),
     )
     def reserve(
@@ -289,6 +284,10 @@ class Interleavings(RuleBasedStateMachine):
         caller = self.world.caller(0)
         wish = by_hand.Reserve(caller, pool, units, for_s, rank, group, from_in_s, is_whole)
         self.feed(wish)
+
+    @rule(units=st.integers(0, 4), for_s=st.sampled_from([inf, inf, 2.0, 0.0]))
+    def permit(self, units: int, for_s: float) -> None:
+        self.feed(Permitted("api", units, self.world.now + for_s, "others have all"))
 
     @rule(which=WHICH)
     def unreserve(self, which: int) -> None:
@@ -385,6 +384,7 @@ class Interleavings(RuleBasedStateMachine):
         self.feed(by_hand.Unpause(world.caller(0)))
         world.set_level(world.now, 0)
         for _ in range(100):
+            self.permit(3, inf)
             if not world.core.ledger.held + world.core.ledger.waiting:
                 return
             if lease := self.lease(0):

@@ -11,6 +11,7 @@ from admission.core import events as ev
 from admission.core.estimates import (
     Ended,
     Estimate,
+    Learning,
     Learnt,
     Measured,
     OutOfMemory,
@@ -18,12 +19,14 @@ from admission.core.estimates import (
     Recalled,
     Run,
 )
-from admission.core.learning import KEYS_KEPT, RUNS_KEPT, Estimates
+from admission.core.learning import KEYS_KEPT, RUNS_KEPT, Estimates, Learner
 from admission.core.leases import Claim
 from admission.core.sample import Sample
 from admission.core.shedding import Shed
 from tests.core.worlds import ANN, BEN, World, agents, spec
 
+LABEL = (7, "build")
+ON = Learning(is_on=True)
 PRIOR = Estimate(900.0, 2000.0, 1.0)
 BUILD = Claim(ANN, task="build", agent="ann", workspace="/home/ann", uid=7)
 RUN = Run("build", "ann", "/home/ann", 7, mean_bytes=300, peak_bytes=1000, cpu_s=30, lasted_s=60)
@@ -33,7 +36,7 @@ PARKABLE = replace(BUILD, parkable=True)
 
 
 def known(*runs: Run) -> Estimates:
-    estimates = Estimates()
+    estimates = Estimates(ON)
     for at, run in enumerate(runs):
         estimates.learn(run, at)
     return estimates
@@ -111,18 +114,21 @@ def test_the_last_runs_and_keys_are_kept() -> None:
 
 
 def test_a_task_that_runs_out_of_memory_again_and_again_pauses_for_ever_longer() -> None:
-    until = [known(*[OOM] * count).paused_until(BUILD) for count in range(1, 9)]
+    until = [known(*[OOM] * count).paused_until(LABEL) for count in range(1, 9)]
     assert until == [-inf, 61, 122, 243, 484, 965, 1806, 1807]
-    assert known(OOM, OOM, replace(RUN, ended=Ended.PARKED)).paused_until(BUILD) == 61
-    assert known(OOM, OOM, RUN).paused_until(BUILD) == -inf
-    assert known(OOM, OOM).paused_until(replace(BUILD, task="")) == -inf
+    assert known(OOM, OOM, replace(RUN, ended=Ended.PARKED)).paused_until(LABEL) == 61
+    assert known(OOM, OOM, RUN).paused_until(LABEL) == -inf
 
 
-def test_without_learning_the_prior_is_all_there_is() -> None:
-    estimates = known(OOM, OOM)
-    estimates.adopt(replace(estimates.settings, is_on=False))
-    assert estimates.of(BUILD, PRIOR) == PRIOR
-    assert estimates.paused_until(BUILD) == -inf
+def test_without_learning_nobody_pauses_and_the_budget_does_not_go_by_it() -> None:
+    learner = Learner()
+    for run in (RUN, OOM, OOM):
+        learner.estimates.learn(run, 0.0)
+    for is_on in (True, False):
+        learner.adopt(0.0, replace(learner.estimates.settings, is_on=is_on))
+        assert learner.has_a_say == is_on
+        assert bool(learner.paused) == is_on
+    assert learner.estimates.of(BUILD, PRIOR).lasts_s is not None, "what it lasts is known anyway"
 
 
 # --- in the core ---
@@ -139,6 +145,8 @@ def learnt(effects: list[ev.Effect]) -> list[Learnt]:
 
 def one_out(pool: str = "agents", shed: Shed | None = None) -> World:
     world = World(agents(3), spec("operations", 5), shed=shed or Shed())
+    world.throttle = replace(world.throttle, learning=ON)
+    world.feed(9.0, ev.Configured(world.throttle, world.specs, world.ageing))
     world.acquire(10.0, replace(PARKABLE, pool=pool))
     return world
 
@@ -203,4 +211,4 @@ def test_the_history_is_recalled() -> None:
     world = one_out()
     world.feed(11.0, Recalled((RUN, RUN, OOM, OOM)))
     assert world.core.learner.estimates.of(BUILD, PRIOR).runs == 4
-    assert world.core.learner.estimates.paused_until(BUILD) == -inf  # that was long ago
+    assert world.core.learner.estimates.paused_until(LABEL) == -inf  # that was long ago

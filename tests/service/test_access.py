@@ -88,7 +88,7 @@ REQUESTS: list[Frame] = [
     {"op": "watch"},
     {"op": "level"},
 ]
-ANSWERED_LATER: list[Frame] = [{"op": "orphans"}, {"op": "tasks"}]
+ANSWERED_LATER: list[Frame] = [{"op": "orphans"}, {"op": "tasks"}, {"op": "fleet"}]
 OF_A_LEASE: list[Frame] = [
     {"op": "release"},
     {"op": "renew"},
@@ -97,6 +97,7 @@ OF_A_LEASE: list[Frame] = [
     {"op": "resume"},
 ]
 OPERATORS_ALONE: list[Frame] = [
+    {"op": "recommendations"},
     {"op": "level", "set": 3},
     {"op": "level", "auto": True},
     {"op": "level", "off": True},
@@ -107,6 +108,7 @@ OPERATORS_ALONE: list[Frame] = [
     {"op": "pause", "pool": "agents", "for_s": 60},
     {"op": "unpause"},
     {"op": "move", "ticket": 1},
+    {"op": "fleet", "node": "a", "set": "drain"},
     {"op": "workspace", "path": "/tmp"},
     {"op": "workspace", "path": "/tmp", "forget": True},
 ]

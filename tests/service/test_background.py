@@ -73,6 +73,11 @@ def test_one_that_ends_without_a_word_left_its_words_in_the_log(tmp_path: Path) 
         assert why in (tmp_path / "a.log").read_text()
 
 
+def test_one_that_was_told_to_end_first_is_no_failure(tmp_path: Path) -> None:
+    said = start(tmp_path, "    return")
+    assert said == "AlreadyServed already_served the daemon was told to end before it served"
+
+
 def test_a_long_log_is_set_aside(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text("x" * LOG_BYTES_MAX)

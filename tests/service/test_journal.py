@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from admission.core import by_hand, shedding
 from admission.core import events as ev
 from admission.core.admission import Admission
+from admission.core.deferral import Undeferred
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Caller, Claim, Class, Holder, Lease, Reason, State, Waiter
 from admission.core.levels import LEVELS, pools_of
@@ -69,6 +70,7 @@ STORY: list[ev.Record] = [
     ev.Queued(Waiter(4, PLAIN, None, 102.0)),
     ev.Left(4, "timeout"),
     by_hand.Moved(4, 2),
+    Undeferred(4),
     by_hand.Reserved(
         Reservation(7, "agents", 2, 103.0, 163.5, Class.CRITICAL, "ci", is_whole=True, uid=1000)
     ),

@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from admission.core.leases import Bound, Claim, Holder, Lease
 from admission.service.sensors.kinds import OTHER
 from admission.service.sensors.processes import Process, Processes
@@ -204,6 +206,23 @@ def test_a_cgroup_stays_its_own_though_a_child_was_given_to_init() -> None:
     machine.start(one(21, 1))
     machine.groups[21] = "/scope"
     assert found(trees, left(L1)) == [12, 21]
+
+
+@pytest.mark.parametrize("traces", ["sessions", "groups"])
+def test_a_holder_that_ends_between_a_sample_and_its_noting_keeps_what_was_its_own(
+    traces: str,
+) -> None:
+    machine = Machine(INIT, one(10, 1))
+    own: int | str = 10 if traces == "sessions" else "/scope"
+    setattr(machine, traces, {10: own})
+    trees = Trees(traces=machine)
+    trees.note(machine.table(), [L1])
+    sample = machine.table()
+    machine.end(10)
+    machine.start(one(21, 1))
+    setattr(machine, traces, {21: own})
+    trees.note(sample, [L1])
+    assert found(trees, left(L1)) == [21]
 
 
 def test_a_cgroup_that_others_are_in_is_no_evidence() -> None:

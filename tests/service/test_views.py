@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from admission.core import by_hand, shedding
 from admission.core import events as ev
 from admission.core.admission import Admission
+from admission.core.deferral import Undeferred
 from admission.core.governor import Governor
 from admission.core.leases import Bound, Caller, Claim, Holder, Lease, Reason, Waiter
 from admission.core.levels import LEVELS, PoolSpec
@@ -203,6 +204,7 @@ def test_every_record_is_an_event_of_a_topic_that_can_be_watched_or_none() -> No
         by_hand.Paused("agents", inf),
         by_hand.Unpaused("agents"),
         by_hand.Moved(2, 1),
+        Undeferred(2),
         shedding.Frozen(1, 0.0),
         shedding.Thawed(1),
         shedding.Parking(1),

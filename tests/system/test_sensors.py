@@ -18,8 +18,9 @@ from tests.system.stage import now_s
 
 LIMIT_S = 50.0
 MIB = 1024 * 1024
-BALLAST_BYTES = 400 * MIB
+BALLAST_BYTES = 800 * MIB
 TRIES = 10
+COMES_BACK_S = 10.0
 # Whoever else works on this machine goes before it: it is the CPU that is to be busy.
 SPIN = "import os; os.nice(19)\nwhile True: pass"
 # Takes memory for real, says so, and keeps it until its standard input is closed.
@@ -103,16 +104,17 @@ def test_memory_that_is_really_taken_shows_in_the_reading_and_goes_again() -> No
     assert before.memory_total_bytes is not None
     if before.memory_available_bytes is None or before.memory_available_bytes < 3 * BALLAST_BYTES:
         pytest.skip("this machine has no memory to spare")
-    # Others live on this machine too: half of it, and again where they have just given some back.
+    # Others live on this machine too, and what a process leaves may take a while to be free (in a
+    # guest that reports its free pages to its host): half of it has to come, a quarter to go.
     half_pct = 50 * BALLAST_BYTES / before.memory_total_bytes
     for _ in range(TRIES):
         before_pct = used_pct(sensors)
         with ballast(BALLAST_BYTES):
             during_pct = used_pct(sensors)
-        until_below(sensors, during_pct - half_pct)
-        if during_pct - before_pct > half_pct:
+        has_gone = falls_below(sensors, during_pct - half_pct / 2)
+        if has_gone and during_pct - before_pct > half_pct:
             return
-    raise AssertionError(f"{BALLAST_BYTES} bytes never showed")
+    raise AssertionError(f"{BALLAST_BYTES} bytes never showed, or never went again")
 
 
 def used_pct(sensors: Sensors) -> float:
@@ -121,14 +123,14 @@ def used_pct(sensors: Sensors) -> float:
     return found
 
 
-def until_below(sensors: Sensors, pct: float) -> None:
+def falls_below(sensors: Sensors, pct: float) -> bool:
     """Memory comes back a little after its process has ended."""
-    give_up_at = now_s() + LIMIT_S
+    give_up_at = now_s() + COMES_BACK_S
     while now_s() < give_up_at:
         if used_pct(sensors) < pct:
-            return
+            return True
         time.sleep(0.01)
-    raise AssertionError(f"memory stayed above {pct:.1f} %")
+    return False
 
 
 def test_processes_that_burn_cpu_show_in_the_reading() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.system.stage import CALM, Stage, View
+from tests.system.stage import CALM, Stage, View, stopped
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the evidence is Linux's")
 
@@ -232,8 +232,10 @@ def test_what_hides_from_all_but_its_cgroup_is_found_by_that(
         holder = family("tree")
         (group / "cgroup.procs").write_text(str(holder.pid))
         be_seen(stage)
-        child = holder.start("bare_daemon")
-        holder.kill()
+        # No reading between the two: a cgroup with a stranger in it would be none of its own.
+        with stopped(stage.daemon_pid):
+            child = holder.start("bare_daemon")
+            holder.kill()
         stage.until(lambda view: follows(view, child))
         os.kill(child, signal.SIGKILL)
         stage.until(lambda view: view.in_use() == 0)

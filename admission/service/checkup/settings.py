@@ -15,7 +15,7 @@ from admission.service.config import default_path, load
 from admission.service.thresholds import THRESHOLD_VARIABLES
 
 PREFIX = "ADMISSION_"
-# Those that are read, and those that a command under a lease finds.
+# Those that are read, and those that a command under a lease finds, or one that notifies.
 KNOWN = (
     "ADMISSION_AUTOSTART",
     "ADMISSION_BATCH_SIZE",
@@ -29,8 +29,11 @@ KNOWN = (
     "ADMISSION_LOG",
     "ADMISSION_LOG_FORMAT",
     "ADMISSION_MAX_CONCURRENT",
+    "ADMISSION_NOTICE",
     "ADMISSION_REASONING_EFFORT",
     "ADMISSION_SOCKET",
+    "ADMISSION_TEXT",
+    "ADMISSION_TITLE",
     "ADMISSION_WRAPPED",
 )
 # What each may be set to, where it is but a few words; the first one is what to write.

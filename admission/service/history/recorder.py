@@ -159,12 +159,15 @@ class History:
             values = (self._begun_at, learnt.lease, self._at(now), *cleaned)
             self._put(self._records, (sql.UPSERT_RUN, values))
 
+    @property
+    def problem(self) -> str:
+        """Why it can't be written, as a line; empty where it can."""
+        return f"the history can't be written: {said}" if (said := self._problem) else ""
+
     def problems(self) -> list[str]:
         """What is wrong with the history, a line each, for `degraded`."""
-        found = []
+        found = [problem] if (problem := self.problem) else []
         now = self._clock()
-        if problem := self._problem:
-            found.append(f"the history can't be written: {problem}")
         if now - self._unlisted_at < DROPPED_SHOWN_S:
             found.append(
                 f"leases come too fast for the history to list each: {self._unlisted} are left out"

@@ -56,6 +56,7 @@ async def lease(
     by: float | None = None,
     max_hold: float | None = None,
     end_after_max: bool = False,
+    defer: bool = False,
     bound: str = "process",
     nested: str = "share",
     socket: str | None = None,
@@ -91,6 +92,7 @@ async def lease(
         resumes=resumes,
         agent=agent,
         workspace=workspace_here() if workspace is None else workspace,
+        defer=defer,
     )
     is_told = (on_lost, on_park) != (None, None)
     is_kept = is_told or cancel_on_lost or bound == "connection"

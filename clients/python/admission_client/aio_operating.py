@@ -49,6 +49,10 @@ class Operator(Client):
             after = part.get("more")
         return found
 
+    async def recommendations(self) -> list[Frame]:
+        """What is worth doing, the weightiest first: `rule`, `what`, `why`, `command`."""
+        return rows(await self.ask("recommendations"), "recommendations")
+
     async def pause(self, pool: str | None = None, for_s: float | None = None) -> None:
         """Has nothing granted in a pool, or in all; for so long, or until `unpause`."""
         await self.ask("pause", given(pool=pool, for_s=for_s))

@@ -65,9 +65,9 @@ def autopilot(words: list[str]) -> int:
         "autopilot [options] [TASKS]",
         "Works through the tasks in the file TASKS, or on standard input: a shell command a line,\n"
         "or a line of JSON with task, command, cwd, env, weight, by, max_hold, end_after_max,\n"
-        "resume_command. Each waits for a slot. One with a resume_command may be asked to end\n"
-        "(SIGTERM) where memory gets short, if the configuration says so, and goes on with that\n"
-        "command.\n\n"
+        "resume_command, defer. Each waits for a slot. One with a resume_command may be asked to\n"
+        "end (SIGTERM) where memory gets short, if the configuration says so, and goes on with\n"
+        "that command.\n\n"
         "  admission autopilot --agents 3 tasks.txt\n"
         "  printf 'make lint\\nmake test\\n' | admission autopilot",
     )

@@ -62,6 +62,20 @@ def _one_at_a_time(folder: str) -> Iterator[None]:
 
 
 def _start(path: str) -> _socket.socket:
+    """One that started may have been told at once to end, as by `serve --replace`: then another is
+    started. One that has its lock may not listen yet: it is waited for.
+    """
+    is_ours = True
+    for pause_s in PAUSES_S:
+        is_ours = is_ours and _serve(path)
+        with suppress(Unreachable):
+            return connect(path)
+        time.sleep(pause_s)
+    return connect(path)
+
+
+def _serve(path: str) -> bool:
+    """Whether a daemon of ours began to serve; else another has, or is about to."""
     # -P: what lies in the working folder is none of our modules.
     command = [sys.executable, "-P", "-m", "admission_client.cli", "serve", "--detach"]
     outside = {name: value for name, value in os.environ.items() if name not in OURS}
@@ -76,8 +90,4 @@ def _start(path: str) -> _socket.socket:
     if started.returncode not in (0, AlreadyServed.exit_status):
         said = started.stderr.strip().rpartition("\n")[2].removeprefix("admission: ")
         raise Unreachable(f"no daemon answers at {path}, and none could be started: {said}")
-    for pause_s in PAUSES_S if started.returncode else ():
-        with suppress(Unreachable):
-            return connect(path)
-        time.sleep(pause_s)
-    return connect(path)
+    return started.returncode == 0

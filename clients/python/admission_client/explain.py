@@ -44,10 +44,20 @@ def _explanation(found: Frame) -> str:
         parts += ["", queue_table(waiting)]
         if more := whole(found, "more_waiting"):
             parts.append(f'and {more} more; "admission leases" lists them')
+    if isinstance(score := found.get("waits_foretold"), dict):  # an older daemon has none
+        parts += ["", _said_of_waits(score)]
     for title, key in (("most CPU", "by_cpu"), ("most memory", "by_memory")):
         if heaviest := rows(found, key):
             parts += ["", _consumer_table(title, heaviest)]
     return "\n".join(parts)
+
+
+def _said_of_waits(score: Frame) -> str:
+    near, error = number(score, "within_two"), number(score, "error")
+    return (
+        f"waits foretold: {near:.0%} of the last {whole(score, 'waits')} were right within a "
+        f"factor of two; half were off by less than {error:.0%}"
+    )
 
 
 def _source_table(sources: list[Frame]) -> str:

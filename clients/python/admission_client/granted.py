@@ -134,6 +134,7 @@ def claim_fields(
     is_interactive: bool | None = None,
     agent: str = "",
     workspace: str = "",
+    defer: bool = False,
 ) -> Frame:
     """The fields of an `acquire`; docs/design.md, "On the socket", says what they mean.
 
@@ -150,6 +151,7 @@ def claim_fields(
     elif os.isatty(0) if is_interactive is None else is_interactive:
         fields["interactive"] = True
     fields |= {"resumes": resumes, "agent": agent or None, "workspace": workspace or None}
+    fields["defer"] = defer or None
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -226,6 +226,7 @@ def _fields(options: Options, pid: int | None, parent: int | None) -> Frame:
         resumes=options.resumes,
         agent=options.agent or "",
         workspace=workspace_here() if options.workspace is None else options.workspace,
+        defer=options.defer,
     )
 
 

@@ -162,6 +162,8 @@ class lease:
             it could not be, NoSlot is raised at once; otherwise when they have passed.
         max_hold: held for longer than so many seconds, it raises an alarm; it does not end.
         end_after_max: then its holder, this process, is asked to end, too (SIGTERM).
+        defer: wait until the machine's load is low; it starts by then at the latest where there is
+            room, and `by` refuses nothing.
         bound: what ends it: `process`, `tree` (this process and all that it started), or
             `connection`: this client's, however it comes to be closed.
         nested: inside an admitted process, `share` its lease, or take a `new` one; which is
@@ -198,6 +200,7 @@ class lease:
         by: float | None = None,
         max_hold: float | None = None,
         end_after_max: bool = False,
+        defer: bool = False,
         bound: str = "process",
         nested: str = "share",
         socket: str | None = None,
@@ -224,6 +227,7 @@ class lease:
             resumes=resumes,
             agent=agent,
             workspace=workspace_here() if workspace is None else workspace,
+            defer=defer,
         )
         self._wait_s = wait
         self._on_lost, self._on_park = on_lost, on_park

@@ -17,6 +17,7 @@ from admission_client.options import (
     take_no_words,
 )
 from admission_client.output import LEVEL_COLOURS, as_json, coloured, printable, table
+from admission_client.recommend import first_lines
 
 ACTS_SHOWN = 3
 # Of the processes that a lease follows, as many as fit a line.
@@ -136,16 +137,20 @@ def status(words: list[str]) -> int:
         words,
         (JSON, SOCKET),
         "status [options]",
-        "The throttle level, why it is what it is, and how full the pools are.",
+        "The throttle level, why it is what it is, how full the pools are, and what to do first.",
     )
     take_no_words("status", options)
     with Client(options.socket) as client:
         found = client.ask("status")
-    print(as_json(found, indent=2) if options.json else _status_text(found))
+        if options.json:
+            print(as_json(found, indent=2))
+        else:
+            print("\n".join([_status_text(found), *first_lines(client)]))
     return 0
 
 
-def _alarm_text(row: Frame) -> str:
+def alarm_text(row: Frame) -> str:
+    """One alarm, for a person."""
     task = printable(row.get("task"))
     what = f"lease {whole(row, 'lease')}" if "lease" in row else f"ticket {whole(row, 'ticket')}"
     return f"{what}{f' ({task})' if task else ''} of {text(row, 'pool')}: {text(row, 'reason')}"
@@ -181,7 +186,7 @@ def _status_text(found: Frame) -> str:
     ]
     lines += [coloured(f"{pool} is paused by hand", "yellow") for pool in mapping(found, "paused")]
     lines += [coloured(one, "yellow") for one in shed_lines(found)]
-    lines += [coloured(f"alarm: {_alarm_text(one)}", "yellow") for one in rows(found, "alarms")]
+    lines += [coloured(f"alarm: {alarm_text(one)}", "yellow") for one in rows(found, "alarms")]
     lines += [coloured(f"! {one}", "red") for one in words_of(found, "degraded")]
     return "\n".join(lines)
 

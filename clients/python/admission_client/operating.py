@@ -119,6 +119,10 @@ class Operator(Client):
             after = part.get("more")
         return found
 
+    def recommendations(self) -> list[Frame]:
+        """What is worth doing, the weightiest first: `rule`, `what`, `why`, `command`."""
+        return rows(self.ask("recommendations"), "recommendations")
+
     # --- pauses and reservations ----------------------------------------------------------------
 
     def pause(self, pool: str | None = None, for_s: float | None = None) -> None:

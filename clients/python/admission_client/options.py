@@ -66,6 +66,7 @@ class Options:
     by_s: float | None = None
     max_hold_s: float | None = None
     end_after_max: bool = False
+    defer: bool = False
     hold: str = "process"
     wait_s: float | None = None
     pid: int | None = None
@@ -78,10 +79,15 @@ class Options:
     since_s: float = 7200.0
     points: int | None = None
     is_ascii: bool = False
+    interval_s: float = 1.0
     topics: str | None = None
     config: str | None = None
     log_format: str | None = None
     output: str | None = None
+    port: int = 7411
+    no_open: bool = False
+    read_only: bool = False
+    token_file: str | None = None
     agents: int = 5
     results: str | None = None
     logs: str | None = None
@@ -109,6 +115,8 @@ class Options:
     min_memory_bytes: int | None = None
     workspace: str | None = None
     policy: str | None = None
+    agents_at_rest: int | None = None
+    bounds_by: float | None = None
     recorded_s: float | None = None
     plant: str = "mix"
     shape: str = "16/8"
@@ -227,6 +235,7 @@ POOL = Option("--pool", "pool", "the pool to take units of (agents)", "NAME")
 # What is asked of the wait and of the lease, also of each of an autopilot's tasks.
 LIMITS = (
     Option("--by", "by_s", "start by then or not at all: 18:00, or in 20m", "WHEN", parse_when),
+    Option("--defer", "defer", "wait until the load is low, at the latest until --by (8h)"),
     Option(
         "--max-hold", "max_hold_s", "alarm when it is held for longer", "DURATION", parse_duration
     ),

@@ -11,7 +11,7 @@ from admission_client.durations import parse_duration, parse_when
 from admission_client.options import Options, WrongUsage
 
 KEYS = {"task", "command", "cwd", "env", "weight", "by", "max_hold", "end_after_max"}
-KEYS |= {"resume_command"}
+KEYS |= {"resume_command", "defer"}
 EXAMPLE = '{"task": "name", "command": "make test", "cwd": "…", "env": {…}, "weight": 1}'
 
 
@@ -21,8 +21,8 @@ class Task:
 
     `by_at`: by when it must have started, on the monotonic clock; `max_hold_s`: held for longer,
     its lease raises an alarm; `end_after_max`: and it is asked to end. With a `resume_command` it
-    can be parked; `resumes` is then the lease that it goes on with. `overflow`: options by which it
-    may run on another node.
+    can be parked; `resumes` is then the lease that it goes on with. `defer`: it waits until the
+    load is low. `overflow`: options by which it may run on another node.
     """
 
     number: int
@@ -36,6 +36,7 @@ class Task:
     end_after_max: bool = False
     resume_command: str | None = None
     resumes: int | None = None
+    defer: bool = False
     overflow: tuple[str, ...] = ()
 
     @property
@@ -61,6 +62,7 @@ class Task:
         if task.max_hold_s is None and options.max_hold_s is not None:
             ends = options.end_after_max
             task = replace(task, max_hold_s=options.max_hold_s, end_after_max=ends)
+        task = replace(task, defer=task.defer or options.defer)
         if options.overflow:
             words = ["--overflow", f"--labels={options.labels}"]
             if options.overflow_after_s is not None:
@@ -74,7 +76,8 @@ class Task:
         """Its bounds, and where it may run, as options of `run`."""
         words = [] if self.by_at == inf else [f"--by={max(0.0, self.by_at - now):.3f}"]
         words += [] if self.max_hold_s is None else [f"--max-hold={self.max_hold_s:.3f}"]
-        return [*words, *["--end-after-max"] * self.end_after_max, *self.overflow]
+        words += ["--end-after-max"] * self.end_after_max + ["--defer"] * self.defer
+        return [*words, *self.overflow]
 
 
 def read_tasks(lines: list[str], source: str) -> list[Task]:
@@ -128,7 +131,11 @@ def _from_json(number: int, found: dict[str, object]) -> Task:
     again = found.get("resume_command")
     if again is not None and (not isinstance(again, str) or not again.strip()):
         raise ValueError('"resume_command" must be a shell command, which goes on with the task')
-    return Task(number, command, _label(name or command), cwd, env, weight, *bounds, again)
+    defer = found.get("defer", False)
+    if not isinstance(defer, bool):
+        raise ValueError('"defer" must be true or false')
+    task = Task(number, command, _label(name or command), cwd, env, weight, *bounds, again)
+    return replace(task, defer=defer)
 
 
 def _limits(found: dict[str, object]) -> tuple[float, float | None, bool]:

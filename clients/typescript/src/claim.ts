@@ -33,6 +33,11 @@ export interface AcquireOptions extends WaitOptions {
    * estimate says that it could not be, and otherwise when they have passed.
    */
   byMs?: number | undefined;
+  /**
+   * Wait until the machine's load is low. It starts by `byMs` at the latest where there is room,
+   * and that refuses nothing.
+   */
+  defer?: boolean | undefined;
   /** Held for longer than so many milliseconds, it raises an alarm; it does not end. */
   maxHoldMs?: number | undefined;
   /** Then the process that it is for is asked to end, too (SIGTERM). */
@@ -99,6 +104,7 @@ export function claimFields(options: AcquireOptions): Frame {
     resumes: options.resumes,
     agent: options.agent,
     workspace: options.workspace,
+    defer: options.defer === true ? true : undefined,
   };
 }
 

@@ -47,6 +47,8 @@ export class Unavailable extends AdmissionError {
     "shutting_down",
     "too_many_connections",
     "no_service_manager",
+    "no_fleet",
+    "fleet_away",
   ];
 }
 

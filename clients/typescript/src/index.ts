@@ -27,6 +27,11 @@ export {
 export type { Frame } from "./frames.js";
 export { acquire, withLease, type LeaseOptions } from "./granted.js";
 export type { Lease, WaitOptions } from "./lease.js";
-export { Operator, type DrainOptions, type ReserveOptions } from "./operator.js";
+export {
+  Operator,
+  type DrainOptions,
+  type Recommendation,
+  type ReserveOptions,
+} from "./operator.js";
 export type { ResourceMetrics } from "./metrics.js";
 export { ResourceMonitor, type MonitorOptions, type SignalOptions } from "./monitor.js";

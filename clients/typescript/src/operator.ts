@@ -1,6 +1,6 @@
 /** The client of whoever rules the queue: the operator and root, and no other user. */
 
-import { mapping, whole } from "./answers.js";
+import { mapping, rows, text, whole } from "./answers.js";
 import { secondsOf } from "./claim.js";
 import { Client, type AskOptions } from "./client.js";
 import { BadRequest, NoSlot } from "./errors.js";
@@ -31,6 +31,14 @@ export interface DrainOptions extends WaitOptions {
   thenUnpause?: boolean | undefined;
 }
 
+/** One thing to do: which rule says so, why with numbers, and the command to do it. */
+export interface Recommendation {
+  rule: string;
+  what: string;
+  why: string;
+  command: string;
+}
+
 export class Operator extends Client {
   /** Who waits, in order within each pool, as rows of the daemon's answer. */
   async queue(pool?: string, options: AskOptions = {}): Promise<Frame[]> {
@@ -45,6 +53,17 @@ export class Operator extends Client {
   /** Takes a waiter out of the queue, who is told so; false: there is no such ticket. */
   async cancelTicket(ticket: number): Promise<boolean> {
     return (await this.ask("cancel", { ticket }))["found"] === true;
+  }
+
+  /** What is worth doing, the weightiest first. */
+  async recommendations(options: AskOptions = {}): Promise<Recommendation[]> {
+    const found = await this.ask("recommendations", {}, options);
+    return rows(found, "recommendations").map((row) => ({
+      rule: text(row, "rule"),
+      what: text(row, "what"),
+      why: text(row, "why"),
+      command: text(row, "command"),
+    }));
   }
 
   /** Has nothing granted in a pool, or in all; for so long, or until `unpause`. */

@@ -35,6 +35,24 @@ test("a drain ends as the last lease does, and is undone where it is given up", 
   assert.equal(await operator.unpause("one"), true);
 });
 
+test("what is worth doing is told with its command", async () => {
+  await using operator = new Operator();
+  await operator.pause("one");
+  const stop = new AbortController();
+  acquire({ pool: "one", task: "a", signal: stop.signal }).catch(() => {});
+  await daemon.until(async () => (await operator.queue("one")).length === 1);
+  const found = (await operator.recommendations()).find(({ rule }) => rule === "paused");
+  assert.deepEqual(found, {
+    rule: "paused",
+    what: "have one granted again",
+    why: "one was paused by hand until somebody ends that, and 1 waits",
+    command: "admission unpause one",
+  });
+  stop.abort();
+  await daemon.until(async () => (await operator.queue("one")).length === 0);
+  assert.equal(await operator.unpause("one"), true);
+});
+
 test("the queue is listed, put in another order, and waiters are taken out", async () => {
   await using operator = new Operator();
   const held = await acquire({ pool: "one" });

@@ -1,0 +1,107 @@
+"""The budget by what tasks take; `tests.core.books_of_demand` has all of it, and here are the
+stories that one would tell. A machine of 20 bytes, of which 18 may be spoken for.
+"""
+
+from dataclasses import replace
+
+from admission.core import events as ev
+from admission.core.budget import Budget
+from admission.core.estimates import Ended, Learning, Measured, OutOfMemory, Reading, Recalled, Run
+from admission.core.leases import Bound, Claim, Holder
+from admission.core.levels import LEVELS
+from admission.core.places import places_of
+from admission.core.sample import Sample
+from tests.core.worlds import ANN, BEN, CAT, World, agents
+
+BUDGET = Budget(ceiling_pct=90.0, mean_bytes=4, peak_bytes=4, share_pct=100.0, ramp_s=60.0)
+CALM = tuple(replace(row, memory_below_pct=1000.0, delay_ms=0) for row in LEVELS)
+BUILD = Claim(ANN, task="build", bound=Bound.PROCESS)
+RUN = Run("build", "", "", 0, mean_bytes=2, peak_bytes=2, cpu_s=1.0, lasted_s=60.0)
+
+
+def world() -> World:
+    world = World(agents(5), levels=CALM, budget=BUDGET)  # type: ignore[arg-type]
+    world.throttle = replace(world.throttle, learning=Learning(is_on=True))
+    world.feed(0.0, ev.Configured(world.throttle, world.specs, world.ageing))
+    return world
+
+
+def sample(world: World, at: float, used_pct: float) -> None:
+    world.feed(at, ev.Sampled(Sample(at, used_pct, 0.0, memory_total_bytes=20)))
+
+
+def held(world: World, now: float, count: int, claim: Claim = BUILD) -> int:
+    """How many of so many are granted at once."""
+    asked = [
+        world.acquire(now, replace(claim, holder=Holder(300 + number, 1)))
+        for number in range(count)
+    ]
+    return sum(map(world.is_held, asked))
+
+
+def test_more_are_let_in_of_a_task_that_takes_little() -> None:
+    new, known = world(), world()
+    known.feed(0.0, Recalled((RUN,) * 27))
+    for one in (new, known):
+        sample(one, 1.0, 30.0)
+    assert (held(new, 2.0, 5), held(known, 2.0, 5)) == (3, 5)
+
+
+def test_what_a_young_lease_takes_already_is_not_owed() -> None:
+    for taken, count in ((4, 2), (None, 1)):
+        one = world()
+        sample(one, 0.0, 20.0)
+        first = one.acquire(0.0, BUILD)
+        assert one.is_held(first)
+        if taken is not None:
+            one.feed(5.0, Measured(5.0, (Reading(1, taken),)))
+        sample(one, 5.0, 45.0)
+        assert held(one, 5.0, 3) == count
+
+
+def test_what_an_old_lease_has_not_taken_is_half_owed() -> None:
+    one = world()
+    sample(one, 0.0, 20.0)
+    one.acquire(0.0, BUILD)
+    one.feed(100.0, Measured(100.0, (Reading(1, 0),)))
+    sample(one, 100.0, 61.0)  # 12.2 and 2 and 4 are more than 18
+    assert held(one, 100.0, 1) == 0
+    sample(one, 101.0, 59.0)
+    assert one.core.pools["agents"].in_use == 2
+
+
+def test_a_task_that_never_fits_is_refused_with_the_numbers() -> None:
+    one = world()
+    sample(one, 0.0, 25.0)
+    large = replace(RUN, peak_bytes=16)
+    one.feed(1.0, Recalled((large, large)))
+    assert held(one, 1.0, 1) == 1  # with nothing out one is granted
+    one.feed(2.0, Recalled((large,)))
+    asked = one.acquire(2.0, replace(BUILD, holder=BEN))
+    assert one.refusal(asked) == "impossible"
+    other = one.acquire(2.0, replace(BUILD, holder=CAT, task="other"))
+    assert one.is_held(other) or one.is_waiting(other)
+
+
+def test_a_task_that_runs_out_of_memory_again_and_again_waits_and_others_pass_it() -> None:
+    one = world()
+    for at in (0.0, 10.0):
+        asked = one.acquire(at, BUILD)
+        lease = one.lease(asked).id
+        one.feed(at + 1, Measured(at + 1, (Reading(lease, 3),)))
+        one.feed(at + 2, OutOfMemory(lease))
+        one.feed(at + 3, ev.Release(one.caller(1), lease, (ANN,)))
+    asked = one.acquire(20.0, BUILD)
+    assert one.is_waiting(asked)
+    (place,) = places_of(one.core.pools["agents"], 20.0)
+    assert place.reason == "build has run out of memory again and again, and pauses for 53 s more"
+    assert one.is_held(one.acquire(21.0, Claim(BEN, task="other")))
+    assert one.core.wakeup() == 73.0
+    one.pass_time(73.0)
+    assert one.is_held(asked)
+
+
+def test_one_that_is_parked_does_not_pause() -> None:
+    one = world()
+    one.feed(0.0, Recalled((replace(RUN, ended=Ended.PARKED),) * 5))
+    assert held(one, 1.0, 1) == 1
