@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from admission_client.granted import rows
+from tests.system.fleet import Fleet, Server
 from tests.system.overflowing import Pair, paired, python, toml
 from tests.system.sshd import Sshd
 from tests.system.stage import COMMAND, RECORDER, end_process, intervals, most_at_once
@@ -241,3 +243,32 @@ def test_the_autopilot_sends_on_what_finds_no_room(pair: Pair) -> None:
     assert (pair.there.folder / "made").read_text() == "ours\n"
     result = json.loads((pair.here.folder / "results").read_text())
     assert (result["exit_status"], result["lease"], result["node"]) == (0, 1, "b")
+
+
+# --- in a fleet ---------------------------------------------------------------------------------
+
+
+def test_a_node_of_the_fleet_is_found_by_this_machines_daemon_and_its_orders_hold(
+    folder: Path,
+) -> None:
+    b = folder / "b"
+    places = (b / "run" / "a.sock", b / "config.toml", b / "state")
+    with Server(folder) as etcd:
+        sshd = Sshd(folder / "ssh", dict(zip(OWN, map(str, places), strict=True)))
+        overflow = (
+            'labels = ["gpu"]\nreach = { ssh = "there" }\n[overflow]\nafter_s = 0.1\n'
+            f"ssh = {toml(sshd.ssh)}\ncommand = {toml(COMMAND)}\nfolder = {toml(str(folder))}\n"
+        )
+        with Fleet(folder, [[etcd.url]] * 2, more=overflow) as fleet:
+            here, other = fleet.nodes
+            here.set_level(3)
+            here.hold()
+            here.until(lambda view: view.in_use() == 1)
+            over = ("run", "--overflow", "--labels", "gpu", "--no-wait", "--", "printenv")
+            done = here.run(*over, "ADMISSION_SOCKET")
+            assert (done.returncode, done.stdout) == (0, f"{other.socket}\n"), done.stderr
+            assert here.run("fleet", "cordon", "b").returncode == 0
+            here.fleet_until(lambda said: rows(said, "nodes")[1]["state"] == "cordoned")
+            done = here.run(*over, "ADMISSION_SOCKET")
+            assert (done.returncode, done.stdout) == (75, "")
+            assert "no other node takes it now (b: cordoned)" in done.stderr
