@@ -193,7 +193,8 @@ def run(words: list[str]) -> int:
 def _admit(options: Options) -> Lease | int:
     """A lease here; or the exit status of a command that ran on another node."""
     fields = _fields(options, None, parent_lease())
-    if options.overflow and options.resumes is None:  # what was begun here goes on here
+    # What was begun here goes on here, and what waits for a quiet hour has time.
+    if options.overflow and options.resumes is None and not options.defer:
         from admission_client.overflow.contest import here_or_elsewhere  # late: seldom, and heavy
 
         return here_or_elsewhere(options, fields)
