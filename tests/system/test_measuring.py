@@ -18,9 +18,9 @@ SIZES_MB = (60, 200, 600)
 RUNS = 3
 # As often as the daemon ever looks.
 OFTEN = "[throttle]\ninterval_s = 0.25\nfast_interval_s = 0.25\n"
-# An agent takes next to nothing unless its runs say more, and ten times what they took is kept free:
-# at its height the heaviest takes 6 GB then, the lightest less than 1. In between lies what may be
-# spoken for, 2.5 GB from either, so that it matters little what else this machine is doing.
+# An agent takes next to nothing unless its runs say more, and ten times what they took is kept
+# free: at its height the heaviest takes 6 GB then, the lightest less than 1. In between lies what
+# may be spoken for, 2.5 GB from either, so that it matters little what else this machine is doing.
 BY_WHAT_IS_LEARNT = """
 memory_stall_pct = 0
 [throttle.budget]
