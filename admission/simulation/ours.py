@@ -1,23 +1,34 @@
 """The real core, driven as the daemon drives it: what is simulated is what ships."""
 
 from dataclasses import replace
+from random import Random
 
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.budget import GIB
-from admission.core.estimates import Estimate, Learning, Measured, OutOfMemory, Reading, Run
+from admission.core.estimates import (
+    Estimate,
+    Learning,
+    Measured,
+    OutOfMemory,
+    Reading,
+    Recalled,
+    Run,
+)
 from admission.core.governor import Governor, Throttle
 from admission.core.learning import Estimates
 from admission.core.leases import Caller, Claim, Holder
 from admission.core.levels import PoolSpec, pools_of
 from admission.core.sample import Sample
 from admission.core.shedding import Park
-from admission.simulation.day import Task
+from admission.simulation.day import Shape, Task, any_task
 
 # One attempt of one task is one process and one connection.
 START_TICKS = 1
 # How often the machine is looked at while agents run.
 SAMPLE_S = 5
+# So many tasks of an earlier day are remembered where any are.
+EARLIER = 200
 
 
 class Known(Estimates):
@@ -39,6 +50,20 @@ class Known(Estimates):
         return Estimate(task.mean_gib * GIB, task.peak_gib * GIB, 1.0)
 
 
+def earlier_runs(shape: Shape) -> tuple[Run, ...]:
+    """What the tasks of an earlier day took on this machine, none of which was cut short."""
+    random = Random(f"an earlier day {shape.total_gib:g}/{shape.cores}")
+    return tuple(_run_of(any_task(random, 0, shape)) for _ in range(EARLIER))
+
+
+def _run_of(task: Task) -> Run:
+    cpu_s = sum(cycle.work_core_s for cycle in task.cycles)
+    tools_s = sum(cycle.work_core_s / cycle.cores for cycle in task.cycles)
+    lasted_s = tools_s + sum(cycle.answer_s for cycle in task.cycles)
+    mean_bytes, peak_bytes = int(task.mean_gib * GIB), int(task.peak_gib * GIB)
+    return Run(task.kind, "", "", 0, mean_bytes, peak_bytes, cpu_s, lasted_s)
+
+
 class Ours:
     """Asks for a lease for each task, and starts it when the core says so."""
 
@@ -52,6 +77,7 @@ class Ours:
         defers: bool = False,
         learns: bool = False,
         knows: bool = False,
+        recalls: tuple[Run, ...] = (),
     ) -> None:
         self.throttle = throttle or Throttle()
         if learns or knows:
@@ -75,6 +101,8 @@ class Ours:
         self._parked: dict[int, int] = {}
         self._leases: dict[int, int] = {}
         self._wakeup_at = self.core.wakeup()
+        if recalls:
+            self._feed(0.0, Recalled(recalls))
 
     def arrive(self, now: float, number: int, task: Task) -> None:
         asked = ev.Acquire(Caller(number, 1), self._claim(number, task))

@@ -10,7 +10,7 @@ from admission.core.levels import PoolSpec
 from admission.core.sample import Sample
 from admission.simulation.day import SHAPES, Day, Shape
 from admission.simulation.others import Fixed, LoadAverage, Memoryless, Oracle, StallGate
-from admission.simulation.ours import SAMPLE_S, Ours
+from admission.simulation.ours import SAMPLE_S, Ours, earlier_runs
 from admission.simulation.plants import MIX, day_of
 from admission.simulation.replay import replayed
 from admission.simulation.rule import Rule
@@ -96,7 +96,9 @@ def _ours(
     kinds: dict[str, bool],
     shape: Shape,
 ) -> Rule:
-    return Ours(throttle, specs, sample_s, **kinds)
+    kinds = dict(kinds)
+    recalls = earlier_runs(shape) if kinds.pop("recalls") else ()
+    return Ours(throttle, specs, sample_s, recalls=recalls, **kinds)
 
 
 def ours(
@@ -109,14 +111,22 @@ def ours(
     defers: bool = False,
     learns: bool = False,
     knows: bool = False,
+    recalls: bool = False,
 ) -> Contender:
     """The real core with these settings.
 
     Where it `yields`, tasks give their units back while they wait for an answer. Where it `defers`,
     those that can wait do until the load is low. Where it `learns`, it is shown what each task
-    takes as it goes on; where it `knows`, it is told beforehand as well.
+    takes as it goes on, and where it `recalls`, what those of an earlier day took; where it
+    `knows`, it is told beforehand.
     """
-    kinds = {"yields": yields, "defers": defers, "learns": learns, "knows": knows}
+    kinds = {
+        "yields": yields,
+        "defers": defers,
+        "learns": learns,
+        "knows": knows,
+        "recalls": recalls,
+    }
     return Contender(name, partial(_ours, throttle, specs, sample_s, kinds))
 
 

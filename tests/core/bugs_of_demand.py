@@ -99,4 +99,34 @@ ON_DEMAND = (
         "                if event.at >= tally.at:\n",
         "                if True:\n",
     ),
+    bug(
+        "one that is as heavy passes a heavy one",
+        "filling.py",
+        " and all(pool.is_lighter(waiter, one) for one in held)",
+        "",
+    ),
+    bug(
+        "a heavy one is passed for as long as lighter ones come",
+        "demand.py",
+        "        return any(self.is_as_heavy(claim, waiter.claim) for claim in before)\n",
+        "        return any(True for claim in before)\n",
+    ),
+    bug(
+        "a heavy one is passed while one is out that came after it",
+        "demand.py",
+        " if one.is_out and one.ticket < waiter.ticket)",
+        " if one.is_out)",
+    ),
+    bug(
+        "one of which nothing is known is passed as heavy",
+        "demand.py",
+        "        if not self.expected(waiter.claim).runs:\n            return False\n",
+        "",
+    ),
+    bug(
+        "one that regains its units is passed as heavy",
+        "demand.py",
+        "        if not settings.mixes or waiter.lease is not None:\n",
+        "        if not settings.mixes:\n",
+    ),
 )

@@ -105,3 +105,59 @@ def test_one_that_is_parked_does_not_pause() -> None:
     one = world()
     one.feed(0.0, Recalled((replace(RUN, ended=Ended.PARKED),) * 5))
     assert held(one, 1.0, 1) == 1
+
+
+# --- heavy and light ones mixed ---
+
+
+def mixed(used_pct: float = 30.0, learning: Learning | None = None) -> World:
+    """Heavy ones come to 8 bytes and light ones to 2, by their runs; a heavy one is out."""
+    one = world()
+    if learning is not None:
+        one.throttle = replace(one.throttle, learning=learning)
+        one.feed(0.0, ev.Configured(one.throttle, one.specs, one.ageing))
+    heavy, light = replace(RUN, task="heavy", peak_bytes=8), replace(RUN, task="light")
+    one.feed(0.0, Recalled((heavy, light) * 30))
+    sample(one, 1.0, used_pct)
+    assert held(one, 1.0, 1, HEAVY) == 1
+    return one
+
+
+HEAVY, LIGHT = (Claim(ANN, task=task, bound=Bound.PROCESS) for task in ("heavy", "light"))
+
+
+def test_a_heavy_one_that_waits_for_another_is_passed_by_light_ones_and_told_so() -> None:
+    one = mixed()
+    waits = one.acquire(2.0, replace(HEAVY, holder=BEN))
+    assert one.is_waiting(waits)
+    (place,) = places_of(one.core.pools["agents"], 2.0)
+    assert place.reason.endswith("lighter tasks may pass it until one that is as heavy has ended")
+    assert one.is_held(one.acquire(2.0, replace(LIGHT, holder=CAT)))
+    one.exit(3.0, Holder(300, 1))
+    sample(one, 4.0, 20.0)
+    assert one.is_held(waits)
+
+
+def test_once_none_as_heavy_is_out_nobody_passes_it() -> None:
+    one = mixed()
+    waits = one.acquire(2.0, replace(HEAVY, holder=BEN))
+    assert one.is_held(one.acquire(2.0, replace(LIGHT, holder=CAT)))
+    sample(one, 3.0, 50.0)
+    one.exit(4.0, Holder(300, 1))
+    assert one.is_waiting(waits)
+    assert one.is_waiting(one.acquire(5.0, replace(LIGHT, holder=Holder(400, 1))))
+
+
+def test_none_that_is_as_heavy_passes_it_nor_one_of_which_nothing_is_known_is_passed() -> None:
+    one = mixed()
+    one.acquire(2.0, replace(HEAVY, holder=BEN))
+    assert held(one, 2.0, 1, replace(HEAVY, holder=CAT)) == 0
+    other = mixed(35.0)
+    assert other.is_waiting(other.acquire(2.0, Claim(BEN, task="new")))
+    assert other.is_waiting(other.acquire(2.0, replace(LIGHT, holder=CAT)))
+
+
+def test_where_tasks_are_not_to_be_mixed_nobody_passes() -> None:
+    one = mixed(learning=Learning(is_on=True, mixes=False))
+    one.acquire(2.0, replace(HEAVY, holder=BEN))
+    assert one.is_waiting(one.acquire(2.0, replace(LIGHT, holder=CAT)))
