@@ -7,7 +7,7 @@ from dataclasses import replace
 from admission.core import events as ev
 from admission.core.budget import Budget
 from admission.core.estimates import Ended, Learning, Measured, OutOfMemory, Reading, Recalled, Run
-from admission.core.leases import Bound, Claim, Holder
+from admission.core.leases import Bound, Claim, Class, Holder
 from admission.core.levels import LEVELS
 from admission.core.places import places_of
 from admission.core.sample import Sample
@@ -110,8 +110,11 @@ def test_one_that_is_parked_does_not_pause() -> None:
 # --- heavy and light ones mixed ---
 
 
-def mixed(used_pct: float = 30.0, learning: Learning | None = None) -> World:
-    """Heavy ones come to 8 bytes and light ones to 2, by their runs; a heavy one is out."""
+HEAVY, LIGHT = (Claim(ANN, task=task, bound=Bound.PROCESS) for task in ("heavy", "light"))
+
+
+def mixed(used_pct: float = 30.0, learning: Learning | None = None, first: Claim = HEAVY) -> World:
+    """Heavy ones come to 8 bytes and light ones to 2, by their runs; a first one is out."""
     one = world()
     if learning is not None:
         one.throttle = replace(one.throttle, learning=learning)
@@ -119,11 +122,8 @@ def mixed(used_pct: float = 30.0, learning: Learning | None = None) -> World:
     heavy, light = replace(RUN, task="heavy", peak_bytes=8), replace(RUN, task="light")
     one.feed(0.0, Recalled((heavy, light) * 30))
     sample(one, 1.0, used_pct)
-    assert held(one, 1.0, 1, HEAVY) == 1
+    assert held(one, 1.0, 1, first) == 1
     return one
-
-
-HEAVY, LIGHT = (Claim(ANN, task=task, bound=Bound.PROCESS) for task in ("heavy", "light"))
 
 
 def test_a_heavy_one_that_waits_for_another_is_passed_by_light_ones_and_told_so() -> None:
@@ -138,23 +138,52 @@ def test_a_heavy_one_that_waits_for_another_is_passed_by_light_ones_and_told_so(
     assert one.is_held(waits)
 
 
-def test_once_none_as_heavy_is_out_nobody_passes_it() -> None:
-    one = mixed()
+def test_one_that_waits_for_light_ones_alone_is_not_passed() -> None:
+    one = mixed(first=LIGHT)
+    sample(one, 2.0, 50.0)
+    assert one.is_waiting(one.acquire(2.0, replace(HEAVY, holder=BEN)))
+    assert one.is_waiting(one.acquire(2.0, replace(LIGHT, holder=CAT)))
+
+
+def test_one_that_came_later_keeps_a_heavy_one_waiting_and_lets_nobody_pass_it() -> None:
+    one = mixed(first=LIGHT)
+    sample(one, 2.0, 50.0)
     waits = one.acquire(2.0, replace(HEAVY, holder=BEN))
-    assert one.is_held(one.acquire(2.0, replace(LIGHT, holder=CAT)))
-    sample(one, 3.0, 50.0)
-    one.exit(4.0, Holder(300, 1))
+    urgent = one.acquire(2.0, replace(HEAVY, holder=CAT, rank=Class.CRITICAL))
+    sample(one, 3.0, 20.0)
+    assert one.is_held(urgent)
     assert one.is_waiting(waits)
-    assert one.is_waiting(one.acquire(5.0, replace(LIGHT, holder=Holder(400, 1))))
+    assert one.is_waiting(one.acquire(3.0, replace(LIGHT, holder=Holder(400, 1))))
 
 
-def test_none_that_is_as_heavy_passes_it_nor_one_of_which_nothing_is_known_is_passed() -> None:
+def test_one_that_is_nearly_as_heavy_passes_nobody() -> None:
     one = mixed()
-    one.acquire(2.0, replace(HEAVY, holder=BEN))
-    assert held(one, 2.0, 1, replace(HEAVY, holder=CAT)) == 0
-    other = mixed(35.0)
-    assert other.is_waiting(other.acquire(2.0, Claim(BEN, task="new")))
-    assert other.is_waiting(other.acquire(2.0, replace(LIGHT, holder=CAT)))
+    one.feed(1.0, Recalled((replace(RUN, task="nearly", peak_bytes=7),) * 30))
+    sample(one, 2.0, 26.0)
+    waits = one.acquire(2.0, replace(HEAVY, holder=BEN))
+    assert one.is_waiting(waits)
+    nearly = one.acquire(2.0, Claim(CAT, task="nearly", bound=Bound.PROCESS))
+    assert one.is_waiting(nearly)
+    one.close(3.0, waits.connection)
+    one.exit(3.0, BEN)
+    assert one.is_held(nearly)
+
+
+def test_one_of_which_nothing_is_known_is_not_passed() -> None:
+    one = mixed(35.0)
+    assert one.is_waiting(one.acquire(2.0, Claim(BEN, task="new")))
+    assert one.is_waiting(one.acquire(2.0, replace(LIGHT, holder=CAT)))
+
+
+def test_one_that_regains_its_units_is_not_passed() -> None:
+    one = mixed(20.0)
+    rests = one.acquire(1.0, replace(HEAVY, holder=BEN))
+    assert one.is_held(rests)
+    one.yield_(2.0, rests)
+    sample(one, 100.0, 47.0)
+    again = one.regain(100.0, rests)
+    assert one.is_waiting(again)
+    assert one.is_waiting(one.acquire(100.0, replace(LIGHT, holder=CAT)))
 
 
 def test_where_tasks_are_not_to_be_mixed_nobody_passes() -> None:
