@@ -78,15 +78,11 @@ class Demand:
         settings = self.learner.estimates.settings
         if not settings.mixes or waiter.lease is not None:
             return False
-        if not self.expected(waiter.claim).runs:
+        own = self.expected(waiter.claim)
+        if not own.runs:
             return False
         before = (one.claim for one in leases if one.is_out and one.ticket < waiter.ticket)
-        return any(self.is_as_heavy(claim, waiter.claim) for claim in before)
-
-    def is_as_heavy(self, claim: Claim, than: Claim) -> bool:
-        """Whether the one comes to as much at its height as the other, or nearly so."""
-        peak_bytes = self.expected(than).peak_bytes
-        return self.expected(claim).peak_bytes >= NEARLY * peak_bytes
+        return any(self.expected(one).peak_bytes >= NEARLY * own.peak_bytes for one in before)
 
     def impossible(self, claim: Claim) -> str | None:
         """Why this one can never have room, however little else runs; None where it may.

@@ -15,6 +15,9 @@ Nobody passes one for whom units are reserved, nor one that waits for something 
 between two grants, its client.
 """
 
+from math import inf
+
+from admission.core.demand import NEARLY
 from admission.core.leases import Waiter
 from admission.core.pool import Pool
 
@@ -61,18 +64,18 @@ def _filler(pool: Pool, front: Waiter, now: float) -> Waiter | None:
     is_passed_over = pool.passes_over(kept)
     rank = pool.order.rank_of(front)
     passed = 0
-    held: list[Waiter] = []  # those for whom there are units, and no memory
+    below_bytes = inf
     for waiter in pool.turns(kept):
         if is_passed_over(waiter):
             continue
         if waiter.is_away or pool.order.rank_of(waiter) != rank or passed > PASSED_MAX:
             return None
-        if pool.suits(waiter) and all(pool.is_lighter(waiter, one) for one in held):
+        if pool.height_bytes(waiter) < below_bytes and pool.suits(waiter):
             return waiter
         if not lets_pass(pool, waiter, now):
             return None
-        if pool.has_room(waiter):
-            held.append(waiter)
+        if pool.has_room(waiter):  # so it waits for the memory
+            below_bytes = min(below_bytes, NEARLY * pool.height_bytes(waiter))
         passed += 1
     return None
 

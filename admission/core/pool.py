@@ -252,10 +252,10 @@ class Pool:
         demand = self._demand
         return demand is not None and demand.waits_for_as_heavy(waiter, self.leases.values())
 
-    def is_lighter(self, waiter: Waiter, than: Waiter) -> bool:
-        """Whether this one may go before the other, for whom there is no memory."""
+    def height_bytes(self, waiter: Waiter) -> float:
+        """What this one is expected to come to; 0 where that is of no account."""
         demand = self._demand
-        return demand is not None and not demand.is_as_heavy(waiter.claim, than.claim)
+        return 0.0 if demand is None else demand.expected(waiter.claim).peak_bytes
 
     def pauses_until(self, waiter: Waiter) -> float | None:
         """Until when this one's task pauses, as it runs out of memory each time; None for not."""

@@ -6,6 +6,7 @@ from random import Random
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.budget import GIB
+from admission.core.by_hand import Reserve
 from admission.core.estimates import (
     Estimate,
     Learning,
@@ -17,7 +18,7 @@ from admission.core.estimates import (
 )
 from admission.core.governor import Governor, Throttle
 from admission.core.learning import Estimates
-from admission.core.leases import Caller, Claim, Holder
+from admission.core.leases import Caller, Claim, Class, Holder
 from admission.core.levels import PoolSpec, pools_of
 from admission.core.sample import Sample
 from admission.core.shedding import Park
@@ -29,6 +30,8 @@ START_TICKS = 1
 SAMPLE_S = 5
 # So many tasks of an earlier day are remembered where any are.
 EARLIER = 200
+# No day is longer.
+LONG_S = 7 * 86_400.0
 
 
 class Known(Estimates):
@@ -78,6 +81,7 @@ class Ours:
         learns: bool = False,
         knows: bool = False,
         recalls: tuple[Run, ...] = (),
+        reserves: int = 0,
     ) -> None:
         self.throttle = throttle or Throttle()
         if learns or knows:
@@ -103,6 +107,10 @@ class Ours:
         self._wakeup_at = self.core.wakeup()
         if recalls:
             self._feed(0.0, Recalled(recalls))
+        if reserves:
+            # Also where level 3 leaves the others nothing.
+            caller, rank = Caller(0, 1), Class.CRITICAL
+            self._feed(0.0, Reserve(caller, "agents", reserves, LONG_S, rank, is_whole=True))
 
     def arrive(self, now: float, number: int, task: Task) -> None:
         asked = ev.Acquire(Caller(number, 1), self._claim(number, task))
@@ -119,7 +127,12 @@ class Ours:
         if self._known is not None:
             label = f"{task.kind} {number}"
             self._known.tasks[label] = task
-        return Claim(Holder(number, START_TICKS), task=label, parkable=self._parkable)
+        return Claim(
+            Holder(number, START_TICKS),
+            task=label,
+            rank=Class.CRITICAL if task.is_urgent else Class.NORMAL,
+            parkable=self._parkable,
+        )
 
     def kill(self, now: float, number: int) -> None:
         if self.measures:

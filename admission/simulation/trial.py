@@ -94,11 +94,12 @@ def _ours(
     specs: tuple[PoolSpec, ...] | None,
     sample_s: int,
     kinds: dict[str, bool],
+    recalls: bool,
+    reserves: int,
     shape: Shape,
 ) -> Rule:
-    kinds = dict(kinds)
-    recalls = earlier_runs(shape) if kinds.pop("recalls") else ()
-    return Ours(throttle, specs, sample_s, recalls=recalls, **kinds)
+    runs = earlier_runs(shape) if recalls else ()
+    return Ours(throttle, specs, sample_s, recalls=runs, reserves=reserves, **kinds)
 
 
 def ours(
@@ -112,22 +113,17 @@ def ours(
     learns: bool = False,
     knows: bool = False,
     recalls: bool = False,
+    reserves: int = 0,
 ) -> Contender:
     """The real core with these settings.
 
     Where it `yields`, tasks give their units back while they wait for an answer. Where it `defers`,
     those that can wait do until the load is low. Where it `learns`, it is shown what each task
     takes as it goes on, and where it `recalls`, what those of an earlier day took; where it
-    `knows`, it is told beforehand.
+    `knows`, it is told beforehand. It `reserves` so many units for what is urgent, all day long.
     """
-    kinds = {
-        "yields": yields,
-        "defers": defers,
-        "learns": learns,
-        "knows": knows,
-        "recalls": recalls,
-    }
-    return Contender(name, partial(_ours, throttle, specs, sample_s, kinds))
+    kinds = {"yields": yields, "defers": defers, "learns": learns, "knows": knows}
+    return Contender(name, partial(_ours, throttle, specs, sample_s, kinds, recalls, reserves))
 
 
 DOCUMENT = Contender("document, every 30 s", partial(_memoryless, 30))

@@ -102,14 +102,14 @@ ON_DEMAND = (
     bug(
         "one that is as heavy passes a heavy one",
         "filling.py",
-        " and all(pool.is_lighter(waiter, one) for one in held)",
+        "pool.height_bytes(waiter) < below_bytes and ",
         "",
     ),
     bug(
         "a heavy one is passed for as long as lighter ones come",
         "demand.py",
-        "        return any(self.is_as_heavy(claim, waiter.claim) for claim in before)\n",
-        "        return any(True for claim in before)\n",
+        "any(self.expected(one).peak_bytes >= NEARLY * own.peak_bytes for one in before)",
+        "any(True for one in before)",
     ),
     bug(
         "a heavy one is passed while one is out that came after it",
@@ -120,7 +120,7 @@ ON_DEMAND = (
     bug(
         "one of which nothing is known is passed as heavy",
         "demand.py",
-        "        if not self.expected(waiter.claim).runs:\n            return False\n",
+        "        if not own.runs:\n            return False\n",
         "",
     ),
     bug(
