@@ -50,7 +50,7 @@ class Known(Estimates):
 
     def of(self, claim: Claim, prior: Estimate) -> Estimate:
         task = self.tasks[claim.task]
-        return Estimate(task.mean_gib * GIB, task.peak_gib * GIB, 1.0)
+        return Estimate(task.mean_gib * GIB, task.peak_gib * GIB, 1.0, runs=1)
 
 
 def earlier_runs(shape: Shape) -> tuple[Run, ...]:
