@@ -68,6 +68,8 @@ class Memory:
     @property
     def _scale(self) -> float:
         """By how much an agent is reckoned smaller on a small machine."""
+        if not self.budget.peak_bytes:
+            return 1.0  # one that takes nothing is no smaller anywhere
         return min(1.0, self.budget.share_pct / 100 * self.total_bytes / self.budget.peak_bytes)
 
     @property

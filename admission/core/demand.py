@@ -15,6 +15,9 @@ from admission.core.estimates import Estimate
 from admission.core.learning import Learner, Tally, label_of
 from admission.core.leases import Claim, Lease, Waiter
 
+# So much of another's height is as heavy as that one.
+NEARLY = 0.75
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -69,6 +72,17 @@ class Demand:
         each.append(self.burst_bytes(waiter.claim, own))
         bursts = memory.budget.spread * sqrt(sum(burst * burst for burst in each))
         return memory.excess(unshown, this_one, bursts)
+
+    def waits_for_as_heavy(self, waiter: Waiter, leases: Iterable[Lease]) -> bool:
+        """Whether one that came before this one, and is out, is known to be as heavy."""
+        settings = self.learner.estimates.settings
+        if not settings.mixes or waiter.lease is not None:
+            return False
+        own = self.expected(waiter.claim)
+        if not own.runs:
+            return False
+        before = (one.claim for one in leases if one.is_out and one.ticket < waiter.ticket)
+        return any(self.expected(one).peak_bytes >= NEARLY * own.peak_bytes for one in before)
 
     def impossible(self, claim: Claim) -> str | None:
         """Why this one can never have room, however little else runs; None where it may.

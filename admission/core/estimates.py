@@ -81,6 +81,8 @@ class Learning:
         failures: after so many runs in a row that ran out of memory a task has to pause.
         pause_s: at first for so long, and twice as long after each further one,
         pause_max_s: but for no longer than this.
+        mixes: a heavy task for which there is no memory is passed by lighter ones, as long as one
+            as heavy is out.
     """
 
     is_on: bool = False
@@ -94,6 +96,7 @@ class Learning:
     failures: int = 2
     pause_s: float = 60.0
     pause_max_s: float = 1800.0
+    mixes: bool = True
 
 
 # --- events -------------------------------------------------------------------------------------

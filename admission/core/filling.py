@@ -6,10 +6,18 @@ than `Ageing.fill_in_s`. That counts from when it came, so that nothing makes it
 place that changes, a client that comes back, nor another daemon. Once it is over, all that is freed
 is kept for it. So what it can be held up by is what was granted to others in that time.
 
-Nobody passes one for whom units are reserved, nor one for whom units are there and who waits for
-something else: the memory budget, the time between two grants, its client.
+Where units are there and memory is not, a heavy task is passed by lighter ones, so that its height
+does not meet that of another one: as long as one is out that is as heavy and came before it. Those
+that pass are never as heavy, so that it waits for what was there, and no longer. `core.demand` says
+who is heavy; of whom nothing is known is not passed.
+
+Nobody passes one for whom units are reserved, nor one that waits for something else: the time
+between two grants, its client.
 """
 
+from math import inf
+
+from admission.core.demand import NEARLY
 from admission.core.leases import Waiter
 from admission.core.pool import Pool
 
@@ -56,23 +64,28 @@ def _filler(pool: Pool, front: Waiter, now: float) -> Waiter | None:
     is_passed_over = pool.passes_over(kept)
     rank = pool.order.rank_of(front)
     passed = 0
+    below_bytes = inf
     for waiter in pool.turns(kept):
         if is_passed_over(waiter):
             continue
         if waiter.is_away or pool.order.rank_of(waiter) != rank or passed > PASSED_MAX:
             return None
-        if pool.suits(waiter):
+        if pool.height_bytes(waiter) < below_bytes and pool.suits(waiter):
             return waiter
         if not lets_pass(pool, waiter, now):
             return None
+        if pool.has_room(waiter):  # so it waits for the memory
+            below_bytes = min(below_bytes, NEARLY * pool.height_bytes(waiter))
         passed += 1
     return None
 
 
 def lets_pass(pool: Pool, waiter: Waiter, now: float) -> bool:
-    """Whether this one may be passed, as there are not as many units free as it asks for."""
-    if pool.paused_until is not None or pool.has_room(waiter) or pool.is_meant(waiter):
+    """Whether this one may be passed, as there is too little for it."""
+    if pool.paused_until is not None or pool.is_meant(waiter):
         return False
+    if pool.has_room(waiter):
+        return pool.waits_for_as_heavy(waiter)
     return max(now, pool.ready_at()) < passed_until(pool, waiter)
 
 

@@ -58,6 +58,8 @@ class Estimates:
         self.settings = settings or Learning()
         self._runs: dict[Key, deque[Run]] = {}
         self._figures: dict[Key, Figures] = {}
+        # What was found since anything was learnt: it is asked for again and again.
+        self._known: dict[tuple[int, str, str, str, Estimate], Estimate] = {}
         # When something like it last ran out of memory.
         self._failed_at: dict[Key, float] = {}
 
@@ -74,11 +76,13 @@ class Estimates:
     def adopt(self, settings: Learning) -> None:
         self.settings = settings
         self._figures.clear()
+        self._known.clear()
 
     # --- learning -------------------------------------------------------------------------------
 
     def learn(self, run: Run, at: float = -inf) -> None:
         """One more run, which ended then; -inf where that is long ago."""
+        self._known.clear()
         for key in keys_of(run):
             runs = self._runs.pop(key, None) or deque[Run](maxlen=RUNS_KEPT)
             runs.append(run)
@@ -93,6 +97,7 @@ class Estimates:
 
     def amend(self, old: Run, new: Run, at: float) -> None:
         """What was learnt as the one run was the other."""
+        self._known.clear()
         for key in keys_of(old):
             if runs := self._runs.get(key):
                 kept = [new if run is old else run for run in runs]
@@ -115,6 +120,15 @@ class Estimates:
         """
         if not self.knows_any:
             return prior
+        key = (claim.uid, claim.task, claim.agent, claim.workspace, prior)
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= KEYS_KEPT:
+                self._known.clear()
+            known = self._known[key] = self._of(claim, prior)
+        return known
+
+    def _of(self, claim: Claim, prior: Estimate) -> Estimate:
         found = prior
         for key in reversed(keys_of(claim)):
             if figures := self.figures(key):

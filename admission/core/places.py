@@ -132,7 +132,14 @@ class _Reasons:
         if waiter is not front:
             ahead = pool.position(waiter) - 1 if ahead is None else ahead
             return f"{ahead} ahead in the queue"
-        return pool.objection(front) or self._spacing()
+        return self._too_little_memory(front) or self._spacing()
+
+    def _too_little_memory(self, front: Waiter) -> str | None:
+        """Of one for whom there are units; None where there is memory as well."""
+        why = self._pool.objection(front)
+        if why is None or not lets_pass(self._pool, front, self._now):
+            return why
+        return why + "; lighter tasks may pass it until one that is as heavy has ended"
 
     def _spacing(self) -> str:
         """Of one for whom there is room."""

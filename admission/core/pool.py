@@ -238,9 +238,24 @@ class Pool:
         if self.memory is None or self.is_meant(waiter):
             return None
         leases, kept = self.leases.values(), self.kept_from(waiter)
-        if self.learner is None or not self.learner.has_a_say:
-            return self.memory.objection(waiter, leases, kept)
-        return Demand(self.memory, self.learner).objection(waiter, leases, kept)
+        return (self._demand or self.memory).objection(waiter, leases, kept)
+
+    @property
+    def _demand(self) -> Demand | None:
+        """The budget by what was learnt; None where nothing was."""
+        if self.memory is None or self.learner is None or not self.learner.has_a_say:
+            return None
+        return Demand(self.memory, self.learner)
+
+    def waits_for_as_heavy(self, waiter: Waiter) -> bool:
+        """Whether lighter ones need not wait until there is memory for this one."""
+        demand = self._demand
+        return demand is not None and demand.waits_for_as_heavy(waiter, self.leases.values())
+
+    def height_bytes(self, waiter: Waiter) -> float:
+        """What this one is expected to come to; 0 where that is of no account."""
+        demand = self._demand
+        return 0.0 if demand is None else demand.expected(waiter.claim).peak_bytes
 
     def pauses_until(self, waiter: Waiter) -> float | None:
         """Until when this one's task pauses, as it runs out of memory each time; None for not."""

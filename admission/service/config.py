@@ -74,7 +74,8 @@ class Config:
 
     `interval_s` is how often the machine is looked at when nothing is out, `fast_interval_s` how
     often where it may matter. `workspaces`: folders in which each sample is written down.
-    `stopped_s`: a holder that is stopped for longer is named in `degraded`.
+    `stopped_s`: a holder that is stopped for longer is named in `degraded`. `measuring_share`: of
+    one core, what measuring leases may take; it counts from the start on.
     """
 
     throttle: Throttle = field(default_factory=Throttle)
@@ -89,6 +90,7 @@ class Config:
     first_frame_s: float = 10.0
     access: Access = field(default_factory=Access)
     stopped_s: float = 60.0
+    measuring_share: float = 0.01
     notify: NotifyTable = field(default_factory=NotifyTable)
     fleet: FleetConfig = field(default_factory=FleetConfig)
 
@@ -162,6 +164,7 @@ def parse(text: str, path: str) -> Config:
         first_frame_s=limits.first_frame_s,
         access=access,
         stopped_s=limits.stopped_s,
+        measuring_share=limits.measuring_pct / 100,
         notify=file.notify,
         fleet=_fleet(file.fleet, path),
     )
@@ -221,7 +224,7 @@ def _shed(table: ShedTable) -> Shed:
 
 def _learning(table: LearningTable) -> Learning:
     given = structs.asdict(table)
-    return Learning(is_on=given.pop("enabled"), **given)
+    return Learning(is_on=given.pop("enabled"), mixes=given.pop("mix"), **given)
 
 
 def _budget(table: BudgetTable) -> Budget:

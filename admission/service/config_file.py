@@ -64,6 +64,8 @@ class LearningTable(Struct, forbid_unknown_fields=True):
 
     enabled: bool = _LEARNING.is_on
     margin: Annotated[float, Meta(ge=1, le=10)] = _LEARNING.margin
+    quantile: Annotated[float, Meta(gt=0, le=1)] = _LEARNING.quantile
+    mix: bool = _LEARNING.mixes
     prior_runs: Annotated[float, Meta(gt=0, le=1000)] = _LEARNING.prior_runs
     settled: Annotated[float, Meta(ge=0, le=1)] = _LEARNING.settled
     sure_runs: Annotated[int, Meta(ge=1, le=30)] = _LEARNING.sure_runs
@@ -153,6 +155,8 @@ class LimitsTable(Struct, forbid_unknown_fields=True):
     first_frame_s: Seconds = 10.0
     grace_s: Seconds = 10.0
     stopped_s: Seconds = 60.0
+    # Of one core; 0: nothing is measured.
+    measuring_pct: Annotated[float, Meta(ge=0, le=100)] = 1.0
     user_share_pct: Annotated[float, Meta(gt=0, le=100)] = 50.0
 
 
@@ -333,6 +337,7 @@ def _known_keys(at: str) -> list[str]:
         (r"", File),
         (r"\.throttle", ThrottleTable),
         (r"\.throttle\.budget", BudgetTable),
+        (r"\.throttle\.learning", LearningTable),
         (r"\.throttle\.levels\[.*\]", LevelTable),
         (r"\.pools\..*", PoolTable),
         (r"\.agents\[.*\]", AgentTable),

@@ -34,8 +34,7 @@ from admission.service.holders import Exit, exit_of
 from admission.service.inforce import InForce
 from admission.service.journal import Journal
 from admission.service.local_hours import local_hours_now
-from admission.service.measuring.measuring import Measuring
-from admission.service.measuring.scales import Scales
+from admission.service.measuring.measuring import measuring_within
 from admission.service.metrics import metrics_map
 from admission.service.notifying import Notifying, of_alarm, of_level
 from admission.service.queue_views import alarm_map, hand_map, shed_map
@@ -113,7 +112,7 @@ class Daemon:
         self.recommendations = Recommendations(core, clock, self, history)
         self.notifying = Notifying(lambda: self.config.notify, clock)
         path = Path(socket) if socket else None
-        self.measuring = Measuring(self._following.trees, Scales(path))
+        self.measuring = measuring_within(config.measuring_share, self._following.trees, path)
         self.shedder = Shedder(
             path,
             self._following.known,

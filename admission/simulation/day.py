@@ -76,6 +76,7 @@ class Task:
     """One agent's work, all of it known beforehand: to the oracle, and to nobody else.
 
     `starts_by`: it can wait until the load is low, at the latest until then; None: it can't.
+    `is_urgent`: somebody sits there and waits for it, and it is of class critical.
     """
 
     arrives_at: int
@@ -83,6 +84,7 @@ class Task:
     base_gib: float
     cycles: tuple[Cycle, ...]
     starts_by: int | None = None
+    is_urgent: bool = False
 
     @property
     def peak_gib(self) -> float:

@@ -1,23 +1,37 @@
 """The real core, driven as the daemon drives it: what is simulated is what ships."""
 
 from dataclasses import replace
+from random import Random
 
 from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.budget import GIB
-from admission.core.estimates import Estimate, Learning, Measured, OutOfMemory, Reading, Run
+from admission.core.by_hand import Reserve
+from admission.core.estimates import (
+    Estimate,
+    Learning,
+    Measured,
+    OutOfMemory,
+    Reading,
+    Recalled,
+    Run,
+)
 from admission.core.governor import Governor, Throttle
 from admission.core.learning import Estimates
-from admission.core.leases import Caller, Claim, Holder
+from admission.core.leases import Caller, Claim, Class, Holder
 from admission.core.levels import PoolSpec, pools_of
 from admission.core.sample import Sample
 from admission.core.shedding import Park
-from admission.simulation.day import Task
+from admission.simulation.day import Shape, Task, any_task
 
 # One attempt of one task is one process and one connection.
 START_TICKS = 1
 # How often the machine is looked at while agents run.
 SAMPLE_S = 5
+# So many tasks of an earlier day are remembered where any are.
+EARLIER = 200
+# No day is longer.
+LONG_S = 7 * 86_400.0
 
 
 class Known(Estimates):
@@ -36,7 +50,21 @@ class Known(Estimates):
 
     def of(self, claim: Claim, prior: Estimate) -> Estimate:
         task = self.tasks[claim.task]
-        return Estimate(task.mean_gib * GIB, task.peak_gib * GIB, 1.0)
+        return Estimate(task.mean_gib * GIB, task.peak_gib * GIB, 1.0, runs=1)
+
+
+def earlier_runs(shape: Shape) -> tuple[Run, ...]:
+    """What the tasks of an earlier day took on this machine, none of which was cut short."""
+    random = Random(f"an earlier day {shape.total_gib:g}/{shape.cores}")
+    return tuple(_run_of(any_task(random, 0, shape)) for _ in range(EARLIER))
+
+
+def _run_of(task: Task) -> Run:
+    cpu_s = sum(cycle.work_core_s for cycle in task.cycles)
+    tools_s = sum(cycle.work_core_s / cycle.cores for cycle in task.cycles)
+    lasted_s = tools_s + sum(cycle.answer_s for cycle in task.cycles)
+    mean_bytes, peak_bytes = int(task.mean_gib * GIB), int(task.peak_gib * GIB)
+    return Run(task.kind, "", "", 0, mean_bytes, peak_bytes, cpu_s, lasted_s)
 
 
 class Ours:
@@ -52,6 +80,8 @@ class Ours:
         defers: bool = False,
         learns: bool = False,
         knows: bool = False,
+        recalls: tuple[Run, ...] = (),
+        reserves: int = 0,
     ) -> None:
         self.throttle = throttle or Throttle()
         if learns or knows:
@@ -75,6 +105,12 @@ class Ours:
         self._parked: dict[int, int] = {}
         self._leases: dict[int, int] = {}
         self._wakeup_at = self.core.wakeup()
+        if recalls:
+            self._feed(0.0, Recalled(recalls))
+        if reserves:
+            # Also where level 3 leaves the others nothing.
+            caller, rank = Caller(0, 1), Class.CRITICAL
+            self._feed(0.0, Reserve(caller, "agents", reserves, LONG_S, rank, is_whole=True))
 
     def arrive(self, now: float, number: int, task: Task) -> None:
         asked = ev.Acquire(Caller(number, 1), self._claim(number, task))
@@ -91,7 +127,12 @@ class Ours:
         if self._known is not None:
             label = f"{task.kind} {number}"
             self._known.tasks[label] = task
-        return Claim(Holder(number, START_TICKS), task=label, parkable=self._parkable)
+        return Claim(
+            Holder(number, START_TICKS),
+            task=label,
+            rank=Class.CRITICAL if task.is_urgent else Class.NORMAL,
+            parkable=self._parkable,
+        )
 
     def kill(self, now: float, number: int) -> None:
         if self.measures:

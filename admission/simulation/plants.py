@@ -9,6 +9,7 @@ from admission.simulation.day import (
     DESKTOP_GIB,
     HEAVY,
     HOUR_S,
+    LIGHT,
     TASKS_PER_HOUR,
     Cycle,
     Day,
@@ -22,9 +23,10 @@ from admission.simulation.day import (
     trickle,
 )
 
-MIX, EVENING = "mix", "evening"
+MIX, EVENING, URGENT = "mix", "evening", "urgent"
 # On such a day, tasks an hour of its first half; heavy are only those that can wait.
 OFFICE_PER_HOUR, CAN_WAIT_PER_HOUR = 24.0, 2.0
+URGENT_PER_HOUR, URGENT_CYCLES = 4.0, 2
 GIB_PER_S_SLOW, GIB_PER_S_FAST = 26 / 2400, 0.25
 
 
@@ -98,6 +100,17 @@ def _evening(random: Random, day: Day) -> Day:
     return day
 
 
+def _urgent(random: Random, day: Day) -> Day:
+    """(j) An ordinary day, and now and then a short and light task that is not to wait."""
+    day = _mix(random, day)
+    at = random.expovariate(URGENT_PER_HOUR / HOUR_S)
+    while at < day.seconds:
+        task = task_of(random, int(at), LIGHT, day.shape)
+        day.tasks.append(replace(task, cycles=task.cycles[:URGENT_CYCLES], is_urgent=True))
+        at += random.expovariate(URGENT_PER_HOUR / HOUR_S)
+    return day
+
+
 def _impossible(random: Random, day: Day) -> Day:
     """(f) Every half hour a task that needs more than the whole machine."""
     day = _mix(random, day)
@@ -143,4 +156,5 @@ PLANTS: dict[str, Callable[[Random, Day], Day]] = {
     "faults": _faults,
     "macos": _macos,
     EVENING: _evening,
+    URGENT: _urgent,
 }

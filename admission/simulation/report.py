@@ -59,6 +59,12 @@ def ratios(results: Results, name: str, base: str = DOCUMENT.name) -> Iterator[s
         yield f"{what}: {ratio:.2f} of it, {wanted} wanted: {'met' if is_met else 'missed'}"
 
 
+def urgent(results: Results) -> Iterator[str]:
+    """By rule, what nineteen in twenty of the urgent tasks waited at most."""
+    for name, scores in results.items():
+        yield f"{name}: {estimates(scores)['urgent_p95_s']} s"
+
+
 def paired(results: Results, name: str, base: str) -> Iterator[str]:
     """How one rule does beside another on the same days: the means of what one is of the other."""
     for measure, what in (

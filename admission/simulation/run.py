@@ -29,6 +29,7 @@ class Outcome:
         changes: of the level.
         peak_pct: the most memory that was in use, of what there is.
         waits_s: from each task's arrival to its start, or to the day's end.
+        urgent_waits_s: likewise, of those that are urgent.
         stalled_s: seconds in which a task waited for a CPU.
         reactions_s: from each step of the desktop to the last start while it lasted.
     """
@@ -44,6 +45,7 @@ class Outcome:
     peak_pct: float = 0.0
     stalled_s: float = 0.0
     waits_s: list[float] = field(default_factory=list)
+    urgent_waits_s: list[float] = field(default_factory=list)
     reactions_s: list[float] = field(default_factory=list)
 
 
@@ -165,6 +167,10 @@ def _pass_on(now: float, plant: Plant, rule: Rule) -> None:
 
 
 def _outcome(day: Day, plant: Plant, rule: Rule, started_at: dict[int, int]) -> Outcome:
+    waits_s = [
+        float(started_at.get(number, day.seconds) - task.arrives_at)
+        for number, task in enumerate(day.tasks)
+    ]
     return Outcome(
         hours=day.seconds / HOUR_S,
         cycles=plant.cycles,
@@ -175,9 +181,9 @@ def _outcome(day: Day, plant: Plant, rule: Rule, started_at: dict[int, int]) -> 
         changes=rule.changes,
         peak_pct=100 * plant.peak_gib / day.shape.total_gib,
         stalled_s=plant.waiting_sum,
-        waits_s=[
-            float(started_at.get(number, day.seconds) - task.arrives_at)
-            for number, task in enumerate(day.tasks)
+        waits_s=waits_s,
+        urgent_waits_s=[
+            wait_s for wait_s, task in zip(waits_s, day.tasks, strict=True) if task.is_urgent
         ],
         reactions_s=[_reaction_s(at, started_at) for at in day.steps],
     )

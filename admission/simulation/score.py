@@ -28,6 +28,7 @@ class Score:
     peak_pct: float
     cpu_stall_pct: float
     reaction_s: float
+    urgent_p95_s: float
     worth: float
 
 
@@ -45,7 +46,6 @@ def score(outcome: Outcome, bound: Outcome) -> Score:
     cycles = outcome.cycles / hours
     kills, changes = outcome.kills / hours, outcome.changes / hours
     above_95_s = outcome.above_95_s / hours
-    waits_s = sorted(outcome.waits_s) or [0.0]
     return Score(
         cycles_per_hour=cycles,
         share_pct=100 * outcome.cycles / bound.cycles if bound.cycles else nan,
@@ -54,13 +54,18 @@ def score(outcome: Outcome, bound: Outcome) -> Score:
         above_90_s_per_hour=outcome.above_90_s / hours,
         lost_per_hour=outcome.lost_cycles / hours,
         changes_per_hour=changes,
-        wait_mean_s=fmean(waits_s),
-        wait_p95_s=waits_s[int(0.95 * (len(waits_s) - 1))],
+        wait_mean_s=fmean(outcome.waits_s or [0.0]),
+        wait_p95_s=_p95(outcome.waits_s or [0.0]),
         peak_pct=outcome.peak_pct,
         cpu_stall_pct=outcome.stalled_s / hours / 36,
         reaction_s=fmean(outcome.reactions_s) if outcome.reactions_s else nan,
+        urgent_p95_s=_p95(outcome.urgent_waits_s) if outcome.urgent_waits_s else nan,
         worth=cycles - KILL_COSTS * kills - ABOVE_95_S_COSTS * above_95_s - CHANGE_COSTS * changes,
     )
+
+
+def _p95(values: Sequence[float]) -> float:
+    return sorted(values)[int(0.95 * (len(values) - 1))]
 
 
 @dataclass(frozen=True, slots=True)

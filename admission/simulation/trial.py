@@ -10,7 +10,7 @@ from admission.core.levels import PoolSpec
 from admission.core.sample import Sample
 from admission.simulation.day import SHAPES, Day, Shape
 from admission.simulation.others import Fixed, LoadAverage, Memoryless, Oracle, StallGate
-from admission.simulation.ours import SAMPLE_S, Ours
+from admission.simulation.ours import SAMPLE_S, Ours, earlier_runs
 from admission.simulation.plants import MIX, day_of
 from admission.simulation.replay import replayed
 from admission.simulation.rule import Rule
@@ -94,9 +94,12 @@ def _ours(
     specs: tuple[PoolSpec, ...] | None,
     sample_s: int,
     kinds: dict[str, bool],
+    recalls: bool,
+    reserves: int,
     shape: Shape,
 ) -> Rule:
-    return Ours(throttle, specs, sample_s, **kinds)
+    runs = earlier_runs(shape) if recalls else ()
+    return Ours(throttle, specs, sample_s, recalls=runs, reserves=reserves, **kinds)
 
 
 def ours(
@@ -109,15 +112,18 @@ def ours(
     defers: bool = False,
     learns: bool = False,
     knows: bool = False,
+    recalls: bool = False,
+    reserves: int = 0,
 ) -> Contender:
     """The real core with these settings.
 
     Where it `yields`, tasks give their units back while they wait for an answer. Where it `defers`,
     those that can wait do until the load is low. Where it `learns`, it is shown what each task
-    takes as it goes on; where it `knows`, it is told beforehand as well.
+    takes as it goes on, and where it `recalls`, what those of an earlier day took; where it
+    `knows`, it is told beforehand. It `reserves` so many units for what is urgent, all day long.
     """
     kinds = {"yields": yields, "defers": defers, "learns": learns, "knows": knows}
-    return Contender(name, partial(_ours, throttle, specs, sample_s, kinds))
+    return Contender(name, partial(_ours, throttle, specs, sample_s, kinds, recalls, reserves))
 
 
 DOCUMENT = Contender("document, every 30 s", partial(_memoryless, 30))

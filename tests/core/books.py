@@ -19,7 +19,7 @@ from admission.core.limits import Limits
 from admission.core.order import Ageing
 from tests.core import books_of_deferring, books_of_shedding
 from tests.core.books_of_alarms import Rung
-from tests.core.books_of_demand import promised_bytes, spoken_for_bytes
+from tests.core.books_of_demand import may_go_before, memory_read, promised_bytes, spoken_for_bytes
 from tests.core.books_of_hand import Hand, moved
 from tests.core.books_of_learning import Lessons
 from tests.core.books_of_permits import Permits
@@ -182,21 +182,22 @@ class Books:
 
     def is_affordable(self, waiter: Waiter) -> bool:
         """Whether the memory budget has room for it, by the last sample."""
-        reading, budget = self.governor.sample, self.governor.throttle.budget
-        if not budget.is_on or self.is_off_by_hand or self.is_first(waiter):
+        found = self._memory(waiter.claim.pool)
+        if found is None or self.is_first(waiter) or not self.out("agents"):
             return True
-        if waiter.claim.pool != "agents" or not self.out("agents"):
-            return True
-        if reading is None or reading.memory_used_pct is None or not reading.memory_total_bytes:
-            return True
+        at, used_pct, total_bytes = found
+        budget = self.governor.throttle.budget
         leases = [one for one in self.leases.values() if one.claim.pool == "agents"]
-        in_use = reading.memory_used_pct * reading.memory_total_bytes
         kept = self.hand.kept_from(waiter.claim, leases)
         if self.lessons.has_a_say:
             spoken_for = spoken_for_bytes(self.lessons, waiter, leases, kept)
         else:
-            spoken_for = promised_bytes(budget, reading.at, waiter, leases, kept)
-        return in_use + 100 * spoken_for <= budget.ceiling_pct * reading.memory_total_bytes
+            spoken_for = promised_bytes(budget, at, waiter, leases, kept)
+        return used_pct * total_bytes + 100 * spoken_for <= budget.ceiling_pct * total_bytes
+
+    def _memory(self, pool: str) -> tuple[float, float, int] | None:
+        """What this pool's budget goes by."""
+        return None if self.is_off_by_hand else memory_read(self.governor, pool)
 
     def _is_next(self, now: float, waiter: Waiter) -> bool:
         """Whether nobody must be granted first, however long that takes."""
@@ -227,7 +228,9 @@ class Books:
             return now < large.queued_at + self.turns.ageing.fill_in_s
         kept = self.hand.kept_from(large.claim, self.leases.values())
         if self.out(pool) + large.claim.weight <= self.capacity(pool) - kept:
-            return False
+            leases = [one for one in self.leases.values() if one.claim.pool == pool]
+            is_budgeted = self._memory(pool) is not None
+            return is_budgeted and may_go_before(self.lessons, small, large, leases)
         granted_at = max(now, self.ready_at(pool))
         return granted_at < large.queued_at + self.turns.ageing.fill_in_s
 

@@ -4,8 +4,18 @@ from math import hypot
 
 from admission.core.budget import Budget
 from admission.core.estimates import Estimate
+from admission.core.governor import Governor
 from admission.core.leases import Claim, Lease, State, Waiter
 from tests.core.books_of_learning import Lessons
+
+
+def memory_read(governor: Governor, pool: str) -> tuple[float, float, int] | None:
+    """When it was read, the percent in use, and all of it; None where there is no budget."""
+    sample, budget = governor.sample, governor.throttle.budget
+    if pool != "agents" or not budget.is_on or sample is None:
+        return None
+    used_pct, total_bytes = sample.memory_used_pct, sample.memory_total_bytes
+    return None if used_pct is None or not total_bytes else (sample.at, used_pct, total_bytes)
 
 
 def promised_bytes(
@@ -59,3 +69,26 @@ def spoken_for_bytes(
         new = expected(waiter.claim)
         bursts.append(max(0.0, new.peak_bytes - new.mean_bytes))
     return total + budget.spread * hypot(*bursts)
+
+
+def may_go_before(lessons: Lessons, light: Waiter, heavy: Waiter, leases: list[Lease]) -> bool:
+    """Whether the one passes the other, for whom there are units, and too little memory: its height
+    is less than three quarters of the other's, which waits for one that is out with no less.
+    """
+    learning, budget = lessons.governor.throttle.learning, lessons.governor.throttle.budget
+    if not (lessons.has_a_say and learning.mixes) or heavy.lease is not None:
+        return False
+    estimates = lessons.estimates()
+
+    def expected(claim: Claim) -> Estimate:
+        prior = Estimate(budget.mean_bytes * claim.weight, budget.peak_bytes * claim.weight, 1.0)
+        return estimates.of(claim, prior)
+
+    own = expected(heavy.claim)
+    earlier = [
+        expected(one.claim).peak_bytes
+        for one in leases
+        if one.ticket < heavy.ticket and one.state != State.YIELDED
+    ]
+    bound = 0.75 * own.peak_bytes
+    return own.runs > 0 and max(earlier, default=-1.0) >= bound > expected(light.claim).peak_bytes

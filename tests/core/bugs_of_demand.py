@@ -99,4 +99,34 @@ ON_DEMAND = (
         "                if event.at >= tally.at:\n",
         "                if True:\n",
     ),
+    bug(
+        "one that is as heavy passes a heavy one",
+        "filling.py",
+        "pool.height_bytes(waiter) < below_bytes and ",
+        "",
+    ),
+    bug(
+        "a heavy one is passed for as long as lighter ones come",
+        "demand.py",
+        "any(self.expected(one).peak_bytes >= NEARLY * own.peak_bytes for one in before)",
+        "any(True for one in before)",
+    ),
+    bug(
+        "a heavy one is passed while one is out that came after it",
+        "demand.py",
+        " if one.is_out and one.ticket < waiter.ticket)",
+        " if one.is_out)",
+    ),
+    bug(
+        "one of which nothing is known is passed as heavy",
+        "demand.py",
+        "        if not own.runs:\n            return False\n",
+        "",
+    ),
+    bug(
+        "one that regains its units is passed as heavy",
+        "demand.py",
+        "        if not settings.mixes or waiter.lease is not None:\n",
+        "        if not settings.mixes:\n",
+    ),
 )

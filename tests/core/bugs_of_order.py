@@ -104,14 +104,14 @@ WHO_GOES_FIRST = (
     bug(
         "one with room that waits for memory is passed",
         "filling.py",
-        "is not None or pool.has_room(waiter) or pool.is_meant(waiter):\n",
-        "is not None or pool.is_meant(waiter):\n",
+        "    if pool.has_room(waiter):\n        return pool.waits_for_as_heavy(waiter)\n",
+        "",
     ),
     bug(
         "one for whom units are reserved is passed",
         "filling.py",
-        "is not None or pool.has_room(waiter) or pool.is_meant(waiter):\n",
-        "is not None or pool.has_room(waiter):\n",
+        "    if pool.paused_until is not None or pool.is_meant(waiter):\n",
+        "    if pool.paused_until is not None:\n",
     ),
     bug(
         "a waiter is as young as the daemon",

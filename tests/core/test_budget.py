@@ -53,6 +53,13 @@ def test_bursts_add_up_as_the_root_of_their_squares() -> None:
     assert reading(5.0, budget=replace(PLAIN, spread=0.0)).burst_bytes([1] * 4) == 0
 
 
+def test_agents_that_take_nothing_are_let_in_as_long_as_there_is_any_memory() -> None:
+    nothing = replace(PLAIN, mean_bytes=0, peak_bytes=0)
+    leases = [lease(100.0)]
+    assert reading(18.0, budget=nothing).objection(waiter(), leases) is None
+    assert reading(18.1, budget=nothing).objection(waiter(), leases) is not None
+
+
 def test_an_agent_is_reckoned_smaller_on_a_small_machine() -> None:
     small = Memory(0.0, 0.0, 8 * GIB, replace(PLAIN, share_pct=12.5))
     assert (small.peak_bytes, small.mean_bytes) == (GIB, GIB / 2)

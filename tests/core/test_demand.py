@@ -7,7 +7,7 @@ from dataclasses import replace
 from admission.core import events as ev
 from admission.core.budget import Budget
 from admission.core.estimates import Ended, Learning, Measured, OutOfMemory, Reading, Recalled, Run
-from admission.core.leases import Bound, Claim, Holder
+from admission.core.leases import Bound, Claim, Class, Holder
 from admission.core.levels import LEVELS
 from admission.core.places import places_of
 from admission.core.sample import Sample
@@ -105,3 +105,88 @@ def test_one_that_is_parked_does_not_pause() -> None:
     one = world()
     one.feed(0.0, Recalled((replace(RUN, ended=Ended.PARKED),) * 5))
     assert held(one, 1.0, 1) == 1
+
+
+# --- heavy and light ones mixed ---
+
+
+HEAVY, LIGHT = (Claim(ANN, task=task, bound=Bound.PROCESS) for task in ("heavy", "light"))
+
+
+def mixed(used_pct: float = 30.0, learning: Learning | None = None, first: Claim = HEAVY) -> World:
+    """Heavy ones come to 8 bytes and light ones to 2, by their runs; a first one is out."""
+    one = world()
+    if learning is not None:
+        one.throttle = replace(one.throttle, learning=learning)
+        one.feed(0.0, ev.Configured(one.throttle, one.specs, one.ageing))
+    heavy, light = replace(RUN, task="heavy", peak_bytes=8), replace(RUN, task="light")
+    one.feed(0.0, Recalled((heavy, light) * 30))
+    sample(one, 1.0, used_pct)
+    assert held(one, 1.0, 1, first) == 1
+    return one
+
+
+def test_a_heavy_one_that_waits_for_another_is_passed_by_light_ones_and_told_so() -> None:
+    one = mixed()
+    waits = one.acquire(2.0, replace(HEAVY, holder=BEN))
+    assert one.is_waiting(waits)
+    (place,) = places_of(one.core.pools["agents"], 2.0)
+    assert place.reason.endswith("lighter tasks may pass it until one that is as heavy has ended")
+    assert one.is_held(one.acquire(2.0, replace(LIGHT, holder=CAT)))
+    one.exit(3.0, Holder(300, 1))
+    sample(one, 4.0, 20.0)
+    assert one.is_held(waits)
+
+
+def test_one_that_waits_for_light_ones_alone_is_not_passed() -> None:
+    one = mixed(first=LIGHT)
+    sample(one, 2.0, 50.0)
+    assert one.is_waiting(one.acquire(2.0, replace(HEAVY, holder=BEN)))
+    assert one.is_waiting(one.acquire(2.0, replace(LIGHT, holder=CAT)))
+
+
+def test_one_that_came_later_keeps_a_heavy_one_waiting_and_lets_nobody_pass_it() -> None:
+    one = mixed(first=LIGHT)
+    sample(one, 2.0, 50.0)
+    waits = one.acquire(2.0, replace(HEAVY, holder=BEN))
+    urgent = one.acquire(2.0, replace(HEAVY, holder=CAT, rank=Class.CRITICAL))
+    sample(one, 3.0, 20.0)
+    assert one.is_held(urgent)
+    assert one.is_waiting(waits)
+    assert one.is_waiting(one.acquire(3.0, replace(LIGHT, holder=Holder(400, 1))))
+
+
+def test_one_that_is_nearly_as_heavy_passes_nobody() -> None:
+    one = mixed()
+    one.feed(1.0, Recalled((replace(RUN, task="nearly", peak_bytes=7),) * 30))
+    sample(one, 2.0, 26.0)
+    waits = one.acquire(2.0, replace(HEAVY, holder=BEN))
+    assert one.is_waiting(waits)
+    nearly = one.acquire(2.0, Claim(CAT, task="nearly", bound=Bound.PROCESS))
+    assert one.is_waiting(nearly)
+    one.close(3.0, waits.connection)
+    one.exit(3.0, BEN)
+    assert one.is_held(nearly)
+
+
+def test_one_of_which_nothing_is_known_is_not_passed() -> None:
+    one = mixed(35.0)
+    assert one.is_waiting(one.acquire(2.0, Claim(BEN, task="new")))
+    assert one.is_waiting(one.acquire(2.0, replace(LIGHT, holder=CAT)))
+
+
+def test_one_that_regains_its_units_is_not_passed() -> None:
+    one = mixed(20.0)
+    rests = one.acquire(1.0, replace(HEAVY, holder=BEN))
+    assert one.is_held(rests)
+    one.yield_(2.0, rests)
+    sample(one, 100.0, 47.0)
+    again = one.regain(100.0, rests)
+    assert one.is_waiting(again)
+    assert one.is_waiting(one.acquire(100.0, replace(LIGHT, holder=CAT)))
+
+
+def test_where_tasks_are_not_to_be_mixed_nobody_passes() -> None:
+    one = mixed(learning=Learning(is_on=True, mixes=False))
+    one.acquire(2.0, replace(HEAVY, holder=BEN))
+    assert one.is_waiting(one.acquire(2.0, replace(LIGHT, holder=CAT)))

@@ -3,10 +3,11 @@
 from admission.core.governor import Throttle
 from admission.core.shedding import Shed
 from admission.simulation.day import SHAPES, Cycle, Day, Task
-from admission.simulation.ours import Ours
+from admission.simulation.ours import Ours, earlier_runs
 from admission.simulation.plant import Plant
-from admission.simulation.plants import day_of
+from admission.simulation.plants import URGENT, day_of
 from admission.simulation.run import Arrivals, run
+from admission.simulation.score import score
 
 PARKING = Throttle(policy="budget", shed=Shed(("park",), park_pct=75.0))
 CYCLE = Cycle(answer_s=5.0, burst_gib=1.0, cores=1.0, work_core_s=5.0)
@@ -31,6 +32,25 @@ def test_parked_tasks_come_back_and_some_work_gets_done() -> None:
     assert outcome.parks > 0
     assert outcome.cycles > 0
     assert run(day(), Ours(PARKING, learns=True)) == outcome
+
+
+def test_what_an_earlier_day_took_is_known_from_the_first_second_on() -> None:
+    runs = earlier_runs(SHAPES["16/8"])
+    assert runs == earlier_runs(SHAPES["16/8"])
+    rule = Ours(learns=True, recalls=runs)
+    light, heavy = (rule.core.learner.estimates.figures((0, kind)) for kind in ("light", "heavy"))
+    assert light is not None
+    assert heavy is not None
+    assert light.peak_bytes < 1.5 * 2**30 < 3 * 2**30 < heavy.peak_bytes
+
+
+def test_what_is_urgent_starts_at_once_where_a_unit_is_reserved_for_it() -> None:
+    urgent_day = day_of(URGENT, SHAPES["16/8"], 3600, 2004)
+    budget = Throttle(policy="budget")
+    kept, queued = (run(urgent_day, Ours(budget, reserves=units)) for units in (1, 0))
+    assert len(kept.urgent_waits_s) == sum(task.is_urgent for task in urgent_day.tasks) > 0
+    assert max(kept.urgent_waits_s) < max(queued.urgent_waits_s)
+    assert score(kept, kept).urgent_p95_s <= max(kept.urgent_waits_s)
 
 
 def test_with_true_estimates_nothing_is_learnt() -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from math import inf
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import trio
@@ -161,3 +162,8 @@ class Measuring:
         its reader up for minutes. And not the thread that follows trees, which must not wait.
         """
         return await trio.to_thread.run_sync(do, abandon_on_cancel=True, limiter=self._limiter)
+
+
+def measuring_within(share: float, trees: Trees, socket: Path | None) -> Measuring:
+    """What may take so much of one core in all; 0: nothing is measured."""
+    return Measuring(trees, Scales(socket, share=share / 2), share=share)
