@@ -94,9 +94,7 @@ def _shown(command: object, words: list[str], name: str, about: str) -> Given:
         alternatives = [one for one in re.split(r"[\s\[\]]+", rest) if "|" in one]
         own = [word for one in alternatives for word in one.split("|") if not word.isupper()]
         named = re.findall(r"\b[A-Z]{2,}\b", rest)
-        return Given(
-            name, about, shown.table, tuple(own), tuple(named), shown.usage, shown.about
-        )
+        return Given(name, about, shown.table, tuple(own), tuple(named), shown.usage, shown.about)
     raise AssertionError(f"admission {name} reads no options")
 
 
