@@ -40,8 +40,8 @@ def test_the_daemon_answers_as_it_is_written(conversation: Conversation, daemon:
 
 def test_every_op_is_spoken_of() -> None:
     steps = [step for one in CONVERSATIONS for step in one.steps]
-    said = [step["send"] for step in steps if isinstance(step.get("send"), dict)]
-    assert {one["op"] for one in said if "op" in one} >= set(OPS)
+    said = [one for step in steps if isinstance(one := step.get("send"), dict)]
+    assert {one.get("op") for one in said} >= set(OPS)
 
 
 def test_every_conversation_has_a_name_of_its_own() -> None:
