@@ -73,7 +73,7 @@ fuzz: $(VENV)/installed-$(DEV)
 # Across processes: whatever a test starts is measured, too.
 coverage: $(VENV)/installed-$(DEV)
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered $(PYTEST)
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered $(PYTEST)
 
 manual: $(VENV)/installed-$(DEV)
 	$(BIN)/python -m scripts.manual
