@@ -15,7 +15,7 @@ TYPESCRIPT := clients/typescript
 DEV := dev$(if $(shell command -v chromium || command -v google-chrome),-browser)
 comma := ,
 
-.PHONY: help autopilot test check check-typescript format bench plants torture fuzz clean
+.PHONY: help autopilot test check check-typescript format bench plants torture fuzz coverage manual dist dist-test clean
 
 help:
 	@echo 'make autopilot [AGENTS=5] [TASKS=file]   run a list of tasks under admission'
@@ -26,6 +26,10 @@ help:
 	@echo 'make plants                              plant known bugs, and see the tests find them'
 	@echo 'make torture [SECONDS=60]                real processes, and a daemon that is killed all the while'
 	@echo 'make fuzz [SECONDS=60]                   input that was never meant to come'
+	@echo 'make coverage [PYTEST="tests/core tests/service"]  which branches no test takes'
+	@echo 'make manual                              write admission(1) by the tables of options'
+	@echo 'make dist                                build the wheel, the source and the npm package into dist/'
+	@echo 'make dist-test                           build them, install them elsewhere, and see them work'
 	@echo 'make clean                               remove what these made'
 
 autopilot: $(VENV)/installed
@@ -66,8 +70,29 @@ torture: $(VENV)/installed-$(DEV)
 fuzz: $(VENV)/installed-$(DEV)
 	$(BIN)/python -m scripts.fuzz --seconds $(SECONDS) $(OPTIONS)
 
+# Across processes: whatever a test starts is measured, too.
+coverage: $(VENV)/installed-$(DEV)
+	rm -f .coverage .coverage.*
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered $(PYTEST)
+
+manual: $(VENV)/installed-$(DEV)
+	$(BIN)/python -m scripts.manual
+
+dist: $(VENV)/installed-$(DEV)
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory dist-typescript; \
+	else echo 'Node is not on this machine: the npm package is not built'; fi
+
+.PHONY: dist-typescript
+dist-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json
+	cd $(TYPESCRIPT) && rm -rf dist && npm pack --silent --pack-destination ../../dist
+
+dist-test: dist
+	ADMISSION_DIST=dist $(BIN)/python -m pytest -q tests/release $(PYTEST)
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 	rm -rf $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/build $(TYPESCRIPT)/dist
 
 $(VENV)/bin/python:

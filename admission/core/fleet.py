@@ -54,10 +54,6 @@ class Line:
         if revision is not None:
             del self._order[bisect_left(self._order, (revision, permit))]
 
-    def clear(self) -> None:
-        self._made_at.clear()
-        self._order.clear()
-
     def revision(self, permit: str) -> int:
         """When it was made: the fencing token of what it is for."""
         return self._made_at[permit]

@@ -29,7 +29,7 @@ def ask(ledger: Ledger, now: float, event: AboutLease) -> None:
             _yield(ledger, event.caller, lease)
         case ev.Regain():
             _regain(ledger, now, event, lease)
-        case ev.Resume():
+        case ev.Resume():  # pragma: no branch -- no others
             _resume(ledger, event, lease)
 
 

@@ -335,7 +335,7 @@ class Learner:
                 self._measured(event, leases)
             case OutOfMemory():
                 return self._out_of_memory(now, event.lease)
-            case Recalled():
+            case Recalled():  # pragma: no branch -- no others
                 for run in event.runs:
                     self.estimates.learn(run)
                 self._note_pauses(now)

@@ -23,7 +23,7 @@ def do(ledger: Ledger, now: float, event: by_hand.ByHand) -> None:
             ledger.effects.append(ev.Done(event.caller, found=found))
         case by_hand.Pause() | by_hand.Unpause():
             _pause(ledger, now, event)
-        case by_hand.Move():
+        case by_hand.Move():  # pragma: no branch -- no others
             _move(ledger, event)
     look_ahead(ledger)
 

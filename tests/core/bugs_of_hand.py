@@ -170,8 +170,8 @@ WHAT_A_HAND_WISHES = (
     bug(
         "who regains goes on where it was",
         "alarms.py",
-        "        if regained := ledger.lease(record.lease):\n",
-        "        if regained := None:\n",
+        "        if regained := ledger.lease(record.lease):",
+        "        if regained := None:",
     ),
     bug(
         "a wait by a deadline does not end",

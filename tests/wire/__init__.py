@@ -17,4 +17,7 @@ worked out, by
 
 after a message was added or changed on purpose. A frame that changes while its message does not
 is a broken protocol, not a stale file.
+
+`conversations.json` is what a daemon answers, for whoever writes a client: docs/protocol.md says
+how it reads, and `talk.py` plays it.
 """

@@ -44,7 +44,8 @@ def test_every_op_is_there_and_every_field_of_it() -> None:
 
 
 def test_every_file_here_is_read_and_every_name_is_there_once() -> None:
-    assert sorted(FILES) == sorted(path.name for path in FOLDER.glob("*.json"))
+    found = {path.name for path in FOLDER.glob("*.json")}
+    assert found == {*FILES, "conversations.json"}
     for file_name in FILES:
         names = [one.name for one in load(file_name)]
         assert len(names) == len(set(names))

@@ -31,7 +31,7 @@ FILES = ("PATH", "FILE", "FOLDER", "DIR", "TASKS")
 class Given:
     """What may stand after a command: `words` of its own, options, and what else its usage names.
 
-    `name` may be two words, as in `hook install`.
+    `name` may be two words, as in `hook install`. `usage` and `says` are what `--help` has.
     """
 
     name: str
@@ -39,6 +39,8 @@ class Given:
     options: tuple[Option, ...]
     words: tuple[str, ...]
     named: tuple[str, ...]
+    usage: str
+    says: str
 
     @property
     def takes_command(self) -> bool:
@@ -92,7 +94,7 @@ def _shown(command: object, words: list[str], name: str, about: str) -> Given:
         alternatives = [one for one in re.split(r"[\s\[\]]+", rest) if "|" in one]
         own = [word for one in alternatives for word in one.split("|") if not word.isupper()]
         named = re.findall(r"\b[A-Z]{2,}\b", rest)
-        return Given(name, about, shown.table, tuple(own), tuple(named))
+        return Given(name, about, shown.table, tuple(own), tuple(named), shown.usage, shown.about)
     raise AssertionError(f"admission {name} reads no options")
 
 

@@ -275,12 +275,15 @@ CLAIM = (
 
 
 class Shown(Exception):
-    """What a command has, in place of doing anything: for whoever completes command lines."""
+    """What a command has, in place of doing anything: for whoever completes command lines, and
+    for the manual.
+    """
 
-    def __init__(self, table: tuple[Option, ...], usage: str) -> None:
+    def __init__(self, table: tuple[Option, ...], usage: str, about: str) -> None:
         super().__init__(usage)
         self.table = table
         self.usage = usage
+        self.about = about
 
 
 def parse(words: list[str], table: tuple[Option, ...], usage: str, about: str) -> Options:
@@ -297,7 +300,7 @@ def parse(words: list[str], table: tuple[Option, ...], usage: str, about: str) -
         Shown: that was asked for.
     """
     if words[-1:] == [SHOW]:
-        raise Shown(table, usage)
+        raise Shown(table, usage, about)
     quick = _parse_quickly(words, table)
     return _parse_thoroughly(words, table, usage, about) if quick is None else quick
 
