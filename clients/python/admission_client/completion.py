@@ -31,11 +31,12 @@ FILES = ("PATH", "FILE", "FOLDER", "DIR", "TASKS")
 class Given:
     """What may stand after a command: `words` of its own, options, and what else its usage names.
 
-    `name` may be two words, as in `hook install`.
+    `name` may be two words, as in `hook install`; `usage` is the command's, as `--help` has it.
     """
 
     name: str
     about: str
+    usage: str
     options: tuple[Option, ...]
     words: tuple[str, ...]
     named: tuple[str, ...]
@@ -92,7 +93,7 @@ def _shown(command: object, words: list[str], name: str, about: str) -> Given:
         alternatives = [one for one in re.split(r"[\s\[\]]+", rest) if "|" in one]
         own = [word for one in alternatives for word in one.split("|") if not word.isupper()]
         named = re.findall(r"\b[A-Z]{2,}\b", rest)
-        return Given(name, about, shown.table, tuple(own), tuple(named))
+        return Given(name, about, shown.usage, shown.table, tuple(own), tuple(named))
     raise AssertionError(f"admission {name} reads no options")
 
 
