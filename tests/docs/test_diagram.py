@@ -1,4 +1,4 @@
-"""The picture of the architecture in docs/design.md shows the imports that there are, and no others."""
+"""The picture of the architecture in docs/design.md shows the imports, and no others."""
 
 import re
 from collections import defaultdict

@@ -1,0 +1,77 @@
+"""The shell of the pages: the tutorial as a whole, and the scripts of the how-tos."""
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.docs.pages import DOCS, Snippet, snippets
+from tests.system.stage import Stage
+
+LIMIT_S = 120
+# What the machine of whoever reads it has, and ours may not.
+STAND_INS = ("make", "pip")
+
+
+def typed(snippet: Snippet) -> list[str]:
+    """What is typed of a block: of a console's, the lines with a prompt."""
+    lines = snippet.text.splitlines()
+    if snippet.language == "console":
+        return [line[2:] for line in lines if line.startswith("$ ")]
+    return ["\n".join(lines)] if snippet.language == "sh" else []
+
+
+def answers(snippet: Snippet) -> list[str]:
+    """What a console's block says that the machine answers."""
+    return [line for line in snippet.text.splitlines() if not line.startswith("$ ")]
+
+
+def play(stage: Stage, lines: list[str]) -> tuple[str, list[int]]:
+    """Types these lines into one bash; what came of it, and the status of each."""
+    programs = stage.folder / "bin"
+    programs.mkdir()
+    ours = f'exec {shlex.quote(sys.executable)} -P -m admission_client.cli "$@"'
+    for program, body in [("admission", ours), *((one, "exit 0") for one in STAND_INS)]:
+        (programs / program).write_text(f"#!/bin/sh\n{body}\n")
+        (programs / program).chmod(0o755)
+    script = "".join(f'{line}\necho "typed: $?" >&3\n' for line in lines)
+    env = {**stage.env, "PATH": f"{programs}:{stage.env['PATH']}", "NO_COLOR": "1"}
+    statuses = stage.folder / "statuses"
+    done = subprocess.run(
+        ["bash", "-c", f"exec 3>{shlex.quote(str(statuses))}\n{script}"],
+        env=env,
+        cwd=stage.folder,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    return said, [int(one) for one in re.findall(r"typed: (\d+)", statuses.read_text())]
+
+
+def blocks(page: str) -> list[Snippet]:
+    return snippets((DOCS / page).read_text("utf-8"))
+
+
+def test_the_tutorial_goes_as_it_says(empty_stage: Stage) -> None:
+    page = [one for one in blocks("tutorial.md") if one.language == "console"]
+    lines = [line for one in page for line in typed(one)]
+    said, statuses = play(empty_stage, lines)
+    wrong = {line: status for line, status in zip(lines, statuses, strict=True) if status}
+    doctor = wrong.pop("admission doctor", 0)  # it may find something about this machine
+    assert (wrong, doctor in (0, 1)) == ({}, True), said
+    for line in (line for one in page for line in answers(one)):
+        assert re.search(rf"^{re.escape(line)}$", said, re.MULTILINE), line
+
+
+SCRIPTS = [one for one in blocks("howto.md") if one.language == "sh" and "acquire" in one.text]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=[f"howto.md:{one.line}" for one in SCRIPTS])
+def test_a_script_of_the_how_tos_leaves_nothing_behind(stage: Stage, script: Snippet) -> None:
+    said, statuses = play(stage, typed(script))
+    assert statuses == [0], said
+    stage.until(lambda view: not view.holders)
