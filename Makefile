@@ -52,7 +52,7 @@ $(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package-lock.json
 	@touch $@
 
 docs: $(VENV)/installed-docs
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	$(BIN)/python -m sphinx -E -a -W --keep-going -q -b html docs build/docs
 	@echo 'build/docs/index.html'
 
 format: $(VENV)/installed-$(DEV)

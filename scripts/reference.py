@@ -6,6 +6,7 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 from msgspec import inspect as shapes
@@ -13,6 +14,7 @@ from msgspec import inspect as shapes
 import admission_client
 from admission.protocol import AdmissionError, Frame
 from admission.service import access, config_file, requests
+from admission_client import aio
 from admission_client.cli import COMMANDS
 from admission_client.completion import Given, commands
 from admission_client.exposition import families_of
@@ -338,19 +340,25 @@ def metrics() -> str:
 
 
 def python() -> str:
-    """The public names of `admission_client`, for Sphinx to read the docstrings of."""
-    homes = {name: getattr(admission_client, name) for name in admission_client.__all__}
+    """The public names of `admission_client` and its `aio`, for Sphinx to document."""
+    return "\n".join(
+        f"## `{module.__name__}`\n\n```{{eval-rst}}\n{_documented(module)}\n```\n"
+        for module in (admission_client, aio)
+    )
+
+
+def _documented(module: ModuleType) -> str:
     lines = []
-    for name, found in homes.items():
+    for name in module.__all__:
+        found = getattr(module, name)
         is_class = isinstance(found, type)
-        kind = "autoclass" if is_class else "autofunction"
-        lines.append(f".. {kind}:: {found.__module__}.{name}")
+        lines.append(f".. {'autoclass' if is_class else 'autofunction'}:: {module.__name__}.{name}")
         if is_class:
             lines.append("   :members:")
             if not issubclass(found, AdmissionError):
                 lines.append("   :inherited-members:")
         lines.append("")
-    return "```{eval-rst}\n" + "\n".join(lines) + "```\n"
+    return "\n".join(lines)
 
 
 def typescript() -> str:

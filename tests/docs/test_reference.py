@@ -8,6 +8,7 @@ import pytest
 import admission_client
 from admission.protocol import AdmissionError
 from admission.service import config_file, requests
+from admission_client import aio
 from admission_client.cli import COMMANDS
 from admission_client.completion import commands
 from scripts import reference
@@ -102,8 +103,10 @@ def test_each_command_stands_there_with_its_options() -> None:
 
 def test_each_public_name_is_documented() -> None:
     page = reference.python()
-    assert all(f".{name}\n" in page for name in admission_client.__all__)
-    assert all(getattr(admission_client, name).__doc__ for name in admission_client.__all__)
+    for module in (admission_client, aio):
+        for name in module.__all__:
+            assert f":: {module.__name__}.{name}\n" in page
+            assert getattr(module, name).__doc__
 
 
 def test_every_shape_of_a_key_has_words() -> None:

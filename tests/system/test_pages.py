@@ -7,12 +7,20 @@ import sys
 
 import pytest
 
-from tests.docs.pages import DOCS, Snippet, snippets
+from tests.docs.pages import DOCS, ROOT, Snippet, snippets
 from tests.system.stage import Stage
 
 LIMIT_S = 120
 # What the machine of whoever reads it has, and ours may not.
-STAND_INS = ("make", "pip")
+STAND_INS = ("make", "pip", "claude", "codex")
+# What the README has that can't be typed here, by how it begins, and why.
+NOT_TYPED = {
+    "make test": "that is this",
+    "admission run --defer": "it may wait until six",
+    "admission service install": "it is no business of the tests' to start services",
+    "admission metrics --output": "node_exporter is not on every machine",
+    "admission leases": "there is nobody to be seen yet",
+}
 
 
 def typed(snippet: Snippet) -> list[str]:
@@ -37,7 +45,12 @@ def play(stage: Stage, lines: list[str]) -> tuple[str, list[int]]:
         (programs / program).write_text(f"#!/bin/sh\n{body}\n")
         (programs / program).chmod(0o755)
     script = "".join(f'{line}\necho "typed: $?" >&3\n' for line in lines)
-    env = {**stage.env, "PATH": f"{programs}:{stage.env['PATH']}", "NO_COLOR": "1"}
+    env = {
+        **stage.env,
+        "HOME": str(stage.folder),
+        "PATH": f"{programs}:{stage.env['PATH']}",
+        "NO_COLOR": "1",
+    }
     statuses = stage.folder / "statuses"
     done = subprocess.run(
         ["bash", "-c", f"exec 3>{shlex.quote(str(statuses))}\n{script}"],
@@ -54,6 +67,17 @@ def play(stage: Stage, lines: list[str]) -> tuple[str, list[int]]:
 
 def blocks(page: str) -> list[Snippet]:
     return snippets((DOCS / page).read_text("utf-8"))
+
+
+def test_what_the_readme_says_to_type_works(stage: Stage) -> None:
+    (stage.folder / "tasks.txt").write_text("true\n")
+    page = snippets((ROOT / "README.md").read_text("utf-8"))
+    lines = [line for one in page if one.language == "console" for line in typed(one)]
+    lines = [line for line in lines if not line.startswith(tuple(NOT_TYPED))]
+    assert len(lines) > 8
+    said, statuses = play(stage, lines)
+    assert {line: one for line, one in zip(lines, statuses, strict=True) if one} == {}, said
+    stage.until(lambda view: not view.holders)
 
 
 def test_the_tutorial_goes_as_it_says(empty_stage: Stage) -> None:
