@@ -45,6 +45,8 @@ check: $(VENV)/installed-$(DEV)
 
 check-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json
 	cd $(TYPESCRIPT) && node_modules/.bin/tsc && node_modules/.bin/tsc -p tsconfig.page.json
+	$(BIN)/python -m scripts.page_snippets $(TYPESCRIPT)/build/snippets
+	cd $(TYPESCRIPT) && node_modules/.bin/tsc -p tsconfig.snippets.json
 
 $(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package-lock.json
 	@echo 'installing into $(TYPESCRIPT)/node_modules'
