@@ -1,4 +1,4 @@
-"""How `make docs` builds this folder as a site. What is generated is made by scripts/reference.py,
+"""How `make docs` builds this folder as a site. What is generated is made by scripts/reference,
 of the code as it stands; no network is needed.
 """
 

@@ -12,6 +12,7 @@ from admission_client import aio
 from admission_client.cli import COMMANDS
 from admission_client.completion import commands
 from scripts import reference
+from scripts.reference import keys, wire, words
 from tests.docs.pages import DOCS
 
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
@@ -43,7 +44,7 @@ def tables_of(text: str) -> dict[str, dict[str, str]]:
 
 
 HERE = tables_of(CONFIGURATION)
-THERE = dict(reference.tables_of_the_file())
+THERE = dict(keys.tables_of_the_file())
 
 
 @pytest.mark.parametrize("title", THERE)
@@ -60,7 +61,7 @@ def test_a_default_that_is_written_is_the_one_in_force(title: str) -> None:
     for key, written in HERE[title].items():
         if match := re.match(r'`?([\d,.]+|true|false|"[a-z]+")`?(?=$|[:.]|\s*$)', written):
             said = match[1].rstrip(".").replace(",", "")
-            real = reference.plain(THERE[title][key])
+            real = words.plain(THERE[title][key])
             if said != real:
                 wrong[key] = (said, real)
     # Of the document's thresholds, what holds where none is given is in the table of levels.
@@ -74,8 +75,8 @@ def test_each_series_is_described_and_no_other() -> None:
 
 
 def test_each_op_has_its_fields_and_a_row_in_the_design() -> None:
-    page = reference.protocol()
-    answers = reference.op_answers(DESIGN)
+    page = wire.protocol()
+    answers = wire.op_answers(DESIGN)
     assert set(requests.OPS) - set(answers) == {"hello"}
     for op, kind in requests.OPS.items():
         assert f"### `{op}`" in page
@@ -85,12 +86,12 @@ def test_each_op_has_its_fields_and_a_row_in_the_design() -> None:
 
 
 def test_each_error_stands_there_with_its_status() -> None:
-    page = reference.errors()
+    page = wire.errors()
     for kind in AdmissionError.__subclasses__():
         for code in kind.codes:
             assert f"`{code}`" in page
     statuses = {str(kind.exit_status) for kind in AdmissionError.__subclasses__() if kind.codes}
-    assert statuses <= set(re.findall(r"^\| (\d+) \|", reference.exit_statuses(), re.MULTILINE))
+    assert statuses <= set(re.findall(r"^\| (\d+) \|", wire.exit_statuses(), re.MULTILINE))
 
 
 def test_each_command_stands_there_with_its_options() -> None:
@@ -110,7 +111,7 @@ def test_each_public_name_is_documented() -> None:
 
 
 def test_every_shape_of_a_key_has_words() -> None:
-    pages = reference.configuration() + reference.protocol()
+    pages = keys.configuration() + wire.protocol()
     assert "a value" not in pages
     assert config_file.File.__name__ not in pages
 
