@@ -187,7 +187,7 @@ class Admission:
                 self.ledger.effects += self.learner.take(now, event, leases)
                 expect(agents, self.learner.estimates, self.governor)
             case permits.Permitted():
-                permitting.adopt(self.ledger, event)
+                permitting.adopt(self.ledger, now, event)
             case ev.Woke():
                 self.governor.wake(now)
                 self.calm.forget()
@@ -218,7 +218,7 @@ class Admission:
                 self.ledger.end(now, one, reason)
             elif one.due_at <= now and not self.ledger.ages_first(one):
                 queueing.time_out(self.ledger, now, one)
-            elif one.is_deferred and one.deferred_until <= now:
+            elif one.is_deferred and one.deferred_until <= now < one.due_at:
                 deferring.end(self.ledger, one)
             else:
                 self.ledger.age(now, one)

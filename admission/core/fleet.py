@@ -215,10 +215,10 @@ class Share:
         return min(len(self.line), self.capacity), max(0, len(self.line) - self.capacity)
 
     def ahead(self) -> int:
-        """How many stand before the first of ours that does not hold."""
+        """How many wait before the first of ours that does."""
         places = [self.line.place(one) for one in self.ours]
         waiting = [place for place in places if place >= self.capacity]
-        return min(waiting, default=len(self.line)) - self.capacity
+        return min(waiting, default=self.capacity) - self.capacity
 
 
 def _parts(wanted: list[int], lacking: int) -> tuple[int, ...]:

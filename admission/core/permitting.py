@@ -15,11 +15,13 @@ from admission.core.pool import Pool
 ASK_S = 1.0
 
 
-def adopt(ledger: Ledger, event: Permitted) -> None:
-    """Lets the pool go by what the fleet says. A pool of this machine alone takes nothing of it."""
+def adopt(ledger: Ledger, now: float, event: Permitted) -> None:
+    """Lets the pool go by what the fleet says, if that is not over by now. A pool of this machine
+    alone takes nothing of it.
+    """
     pool = ledger.pools.get(event.pool)
     if pool is not None and pool.spec.is_fleet:
-        pool.permits = event.units
+        pool.permits = event.units if event.until_at > now else 0
         pool.permitted_until = event.until_at
         pool.why_no_more = event.why
         ledger.permits_end_at = min(ledger.permits_end_at, event.until_at)

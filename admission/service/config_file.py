@@ -226,6 +226,7 @@ class NodeTable(Struct, forbid_unknown_fields=True):
     runner: list[Argument] | None = None
     command: list[Argument] | None = None
     sync: list[Argument] | None = None
+    fetch: list[Argument] | None = None
     folder: Argument | None = None
     labels: Labels = []
     cost: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
@@ -250,6 +251,7 @@ class OverflowTable(Struct, forbid_unknown_fields=True):
         default_factory=lambda: ["admission"]
     )
     sync: list[Argument] = []
+    fetch: list[Argument] = []
     folder: Argument = "{cwd}"
     nodes: dict[str, NodeTable] = {}
 

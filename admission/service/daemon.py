@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import trio
 
@@ -22,6 +22,7 @@ from admission.core.leases import Bound, Holder, Lease
 from admission.core.sample import Sample
 from admission.protocol import Frame
 from admission.service.access import OPERATOR, Viewer
+from admission.service.alone import ALONE, Alone
 from admission.service.bookkeeping import Bookkeeper
 from admission.service.config import Config, load
 from admission.service.counting import Counts, counts_map
@@ -57,9 +58,6 @@ from admission.service.views import (
 )
 from admission.service.vigil import Vigil
 from admission.service.workspaces import Workspaces
-
-if TYPE_CHECKING:  # where there is one, `serve` brings it along
-    from admission.service.fleet.fleet import Fleet
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +120,7 @@ class Daemon:
             lambda news: self.watchers.publish("shed", news),
             self.tell_holder,
         )
-        self.fleet: Fleet | None = None
+        self.fleet: Alone = ALONE
         self._doers = self._what_is_done()
         self.places = Places()
         self._inbox: deque[ev.Event] = deque()
@@ -150,8 +148,7 @@ class Daemon:
         """One event, and all that follows from it at once: the only way to change a lease."""
         if self._is_stopping:
             return
-        if self.fleet is not None:
-            self.fleet.look_at_clock()
+        self.fleet.look_at_clock()
         self._inbox.append(event)
         if self._is_feeding:
             return  # an effect of the step that is under way; it comes right after
@@ -197,16 +194,12 @@ class Daemon:
             return
         answer = answer_map(effect, self.core.level, self.clock())
         if isinstance(effect, ev.Told):
-            answer = self.access.row(line.peer, effect.lease.claim, self.dressed(answer))
+            answer = self.access.row(line.peer, effect.lease.claim, self.fleet.dress(answer))
         line.send(answer)
         if isinstance(effect, ev.Told) and effect.lease.is_parking:
             self.shedder.remind(effect.lease)
-        if isinstance(effect, ev.Told) and self.fleet is not None:
-            self.fleet.lending.remind(effect.lease)
-
-    def dressed(self, row: Frame) -> Frame:
-        """What is told of a lease, with what the fleet says of it."""
-        return row if self.fleet is None else self.fleet.lending.dress(row)
+        if isinstance(effect, ev.Told):
+            self.fleet.remind(effect.lease)
 
     def tell_holder(self, lease: Lease, news: Frame) -> None:
         """News of a lease, to whoever took it."""
@@ -241,13 +234,12 @@ class Daemon:
         elif self.measuring.has_lost(record):
             self.sensors.wanted_every_s = 0  # whether the kernel ended it is seen soon or never
             self._sampling.hurry()
-        if self.fleet is not None:
-            self.fleet.note(record)
+        self.fleet.note(record)
         self.survey.note(record)
         if self._history is not None:
             self._history.note_record(record)
         if self.watchers and (news := record_map(record, self.core.level, self.clock())):
-            self.watchers.publish(news[0], self.dressed(news[1]), claim_of(record))
+            self.watchers.publish(news[0], self.fleet.dress(news[1]), claim_of(record))
 
     def _alarm(self, alarm: Alarm) -> None:
         self.counts.alarms += 1
@@ -299,9 +291,7 @@ class Daemon:
             found += self._history.problems()
         if (problem := shortage(self.config.connections_max)) is not None:
             found.append(problem)
-        found += self._in_force.problems()
-        if self.fleet is not None:
-            found += self.fleet.problems()
+        found += self._in_force.problems() + self.fleet.problems()
         if not self.core.journal_works:
             found.append(f"{self._books.problem()}: no lease is granted")
         return found
@@ -316,8 +306,7 @@ class Daemon:
         make_room(config.connections_max)
         self.core.limits = self.watchers.limits = config.core_limits
         self.feed(ev.Configured(config.throttle, config.pools, config.ageing))
-        if self.fleet is not None:
-            self.fleet.note_configured()
+        self.fleet.note_configured()
         self._sampling.hurry()
 
     # --- lines and holders ----------------------------------------------------------------------
@@ -362,7 +351,7 @@ class Daemon:
             nursery.start_soon(self.places.keep_telling, self.core.ledger, self.lines, self.clock)
             keepers = [self.shedder.run, self._sampling.run, self.workspaces.run, self.survey.run]
             keepers += [self.tasks.run, self.recommendations.run, self.notifying.run]
-            keepers += [self._keep_time, *([self.fleet.run] if self.fleet else [])]
+            keepers += [self._keep_time, self.fleet.run]
             for keep in keepers:
                 nursery.start_soon(keep)
 

@@ -92,12 +92,6 @@ def _tell_found(line: Line, message_id: int, found: Frame | AdmissionError) -> N
 def _ask_fleet(
     daemon: Daemon, request: rq.FleetRequest, tell: Callable[[Frame | AdmissionError], None]
 ) -> None:
-    if daemon.fleet is None:
-        raise Unavailable(
-            "this daemon is in no fleet; name etcd's endpoints in [fleet] of its configuration, "
-            "and start it anew",
-            "no_fleet",
-        )
     if request.set is None:
         tell(daemon.fleet.told())
     elif not request.node:
@@ -284,7 +278,7 @@ def _look(daemon: Daemon, line: Line, message_id: int, request: rq.Request) -> F
             now = daemon.clock()
             stopped_s = partial(daemon.stopped.for_s, now=now)
             memory_bytes = daemon.measuring.memory_bytes
-            return leases_map(daemon.core, now, wanted, stopped_s, memory_bytes, daemon.dressed)
+            return leases_map(daemon.core, now, wanted, stopped_s, memory_bytes, daemon.fleet.dress)
         case rq.WatchRequest(topics=topics):
             first = level_event(daemon.core.level, daemon.core.governor.reasons)
             daemon.watchers.add(line, message_id, topics, first)

@@ -30,7 +30,7 @@ def test_nodes_and_pools_are_lines(folder: Path, capsys: pytest.CaptureFixture[s
         assert figure in row
     assert "\x1b" not in row
     assert more == "and 3 more nodes"
-    assert pool.split() == ["api", "7", "of", "20", "0", "2", "0", "41"]
+    assert " ".join(pool.split()) == "api 7 of 20 1 41 build1 2, build2 5 and 1 waited for"
 
 
 def test_what_is_lent_while_etcd_is_away_is_said(
@@ -38,6 +38,18 @@ def test_what_is_lent_while_etcd_is_away_is_said(
 ) -> None:
     reply = {**GOLDEN, "when_away": "share"}
     assert "only what is given back here" in said(capsys, folder, reply)
+
+
+def test_leases_shows_where_the_units_of_the_fleet_are(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nobody: Frame = {"leases": [], "waiting": []}
+    shown = {"one": "build2 5 and 1 waited for", "none": "the fleet has no pools"}
+    for name, reply in (("one", GOLDEN), ("none", {**GOLDEN, "pools": []})):
+        path = str(folder / name)
+        with Impostor(path, [[answers(nobody), answers(reply)]]):
+            assert main(["leases", "--fleet", "--socket", path]) == 0
+        assert shown[name] in capsys.readouterr().out
 
 
 def test_json_is_what_the_daemon_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

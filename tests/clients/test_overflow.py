@@ -108,7 +108,7 @@ def test_of_what_a_fleets_node_says_only_the_name_of_its_host_is_heeded(config: 
 
 # --- the way there ------------------------------------------------------------------------------
 
-BUILD = Node("b", "ann@build2", (), ("/opt/my admission",), (), "{cwd}")
+BUILD = Node("b", "ann@build2", (), ("/opt/my admission",), (), (), "{cwd}")
 
 
 def test_ssh_asks_nothing_and_what_the_other_shell_reads_is_quoted(config: Path) -> None:

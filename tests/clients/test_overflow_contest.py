@@ -124,6 +124,33 @@ async def test_a_working_directory_that_can_not_be_brought_is_a_failure_of_the_n
         assert troubles.troubles_of(["b"])["b"].failures == failures
 
 
+@pytest.mark.parametrize(
+    ("fetch", "status", "ends"),
+    [
+        ("exit 11", 0, None),  # what did not come back is no success
+        ("exit 11", 3, 3),
+        ("exit 0", 0, 0),
+    ],
+)
+async def test_what_the_command_left_is_brought_back(
+    config: Configure, fetch: str, status: int, ends: int | None
+) -> None:
+    runs = (
+        "import sys; from admission.protocol import encode; out = sys.stdout.buffer\n"
+        f"if sys.argv[1:] == ['admission', 'status', '--json']: print({json.dumps(STATUS)!r})\n"
+        "else: out.write(b'admission-receive 1\\n' + encode({'kind': 'admitted', "
+        "'lease': b'{}', 'kept_in': ''}) + encode({'kind': 'ended', "
+        f"'status': {status}}})); out.flush(); sys.stdin.read()"
+    )
+    config(node(sys.executable, "-c", runs, more=f"fetch = ['sh', '-c', '{fetch}']\n"))
+    found = contest("--no-wait")
+    await found.run()
+    assert (None if found.ending is None else found.ending.status) == ends
+    said = "node b: what the command left can't be brought back (sh ended with 11)"
+    assert (str(found.problem) == said) == (ends is None)
+    assert found.has_gone
+
+
 async def test_the_run_there_is_told_what_the_run_here_was(config: Configure) -> None:
     config("[overflow]\npass_env = ['WORD', 'NOT_SET']\nfolder = '/srv{cwd}'\n[overflow.nodes.b]\n")
     words = [

@@ -20,11 +20,13 @@ class Permits:
         self.words: dict[str, Permitted] = {}
         self.used: dict[str, int] = {}
 
-    def hear(self, event: Permitted) -> None:
+    def hear(self, now: float, event: Permitted) -> None:
         """The last word counts, and all that was used before it is none of its."""
         if event.pool in self._specs and self._specs[event.pool].is_fleet:
             self.words[event.pool] = event
             self.used[event.pool] = 0
+        self.pass_time(now)
+        self.pass_time(now)
 
     def pass_time(self, now: float) -> None:
         for pool, word in list(self.words.items()):

@@ -42,8 +42,14 @@ WHAT_THE_FLEET_PERMITS = (
     bug(
         "permits add up",
         "permitting.py",
-        "        pool.permits = event.units\n",
-        "        pool.permits += event.units\n",
+        "        pool.permits = event.units if event.until_at > now else 0\n",
+        "        pool.permits += event.units if event.until_at > now else 0\n",
+    ),
+    bug(
+        "what comes too late is permitted once more",
+        "permitting.py",
+        "event.units if event.until_at > now else 0",
+        "event.units",
     ),
     bug(
         "a permit that may be gone is lent again",

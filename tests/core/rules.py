@@ -84,7 +84,7 @@ def _befall(  # noqa: C901 -- one line a case
         case Remembered():
             books.governor.forecasts.remember(event)
         case Permitted():
-            books.permits.hear(event)
+            books.permits.hear(now, event)
         case ev.Woke():
             books.governor.wake(now)
         case ev.Configured():

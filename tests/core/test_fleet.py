@@ -195,9 +195,9 @@ class Fleet:
         raise AssertionError("somebody waits for ever")
 
 
-@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize("block", range(3))
 def test_whatever_befalls_them_never_more_are_out_than_there_are(block: int) -> None:
-    for seed in range(block * 60, block * 60 + 60):
+    for seed in range(block * 40, block * 40 + 40):
         fleet = Fleet(seed)
         try:
             for _ in range(150):

@@ -13,9 +13,9 @@ from tests.core.worlds import ANN, BEN, CAT, World
 
 
 def permit(world: World, asks: Asks) -> Moves:
-    """The fleet permits nothing, one unit or two; one of them no longer than for a tick."""
-    pool = world.specs[0].name
-    for units, until_at in ((0, inf), (1, world.now + TICK_S), (2, inf)):
+    """The fleet permits nothing, one unit or two; or it did, and the word comes late."""
+    pool, soon = world.specs[0].name, world.now + TICK_S
+    for units, until_at in ((0, inf), (1, soon), (2, inf), (2, world.now)):
         label = f"{units} are permitted until {until_at}"
         yield Move(label, World.feed, (world.now, Permitted(pool, units, until_at)))
 

@@ -1,7 +1,6 @@
 """Three daemons of one fleet, and an etcd of the test's own, which can be killed and cut off."""
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -298,13 +297,11 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def kill_holder(self) -> int:
-        """Kills one that has started and not ended, and writes down before that it has ended."""
-        pid = max(running(self.record))
+    def kill_holder(self, process: "subprocess.Popen[bytes]") -> None:
+        """Kills one that has a unit, and writes down before that it has it no more."""
         with self.record.open("a") as file:
-            file.write(f"end {pid}\n")
-        os.kill(pid, signal.SIGKILL)
-        return pid
+            file.write(f"end {process.pid}\n")
+        process.kill()
 
 
 def at_once(record: Path) -> Iterator[int]:
@@ -313,14 +310,6 @@ def at_once(record: Path) -> Iterator[int]:
     for line in record.read_text().splitlines():
         now += 1 if line.startswith("start") else -1
         yield now
-
-
-def running(record: Path) -> set[int]:
-    found: set[int] = set()
-    for line in record.read_text().splitlines():
-        word, pid = line.split()[:2]
-        (found.add if word == "start" else found.discard)(int(pid))
-    return found
 
 
 class Talk:

@@ -35,6 +35,7 @@ class Pair:
         node: str = "",
         overflow: str = "",
         sync: Sequence[str] = (),
+        fetch: Sequence[str] = (),
         command: Sequence[str] = COMMAND,
     ) -> None:
         """How work comes there: as `node` says, else by a command that changes the environment."""
@@ -43,7 +44,7 @@ class Pair:
         node = node or f"runner = {toml(runner)}\n"
         self.here.config.write_text(
             f"{CALM}{OVERFLOW}{overflow}\ncommand = {toml(command)}\n"
-            f"folder = {toml(str(self.there.folder))}\nsync = {toml(sync)}\n"
+            f"folder = {toml(str(self.there.folder))}\nsync = {toml(sync)}\nfetch = {toml(fetch)}\n"
             f"[overflow.nodes.b]\n{node}"
         )
 

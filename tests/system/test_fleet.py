@@ -9,7 +9,7 @@ import pytest
 
 from admission.protocol import Frame
 from admission_client.granted import number, rows, text, whole
-from tests.system.fleet import POOL, Cluster, Fleet, Node, Relay, Server, Talk, at_once, running
+from tests.system.fleet import POOL, Cluster, Fleet, Node, Relay, Server, Talk, at_once
 from tests.system.stage import stopped
 
 # Says that it has a unit, and ends as soon as it hears that it has it no more.
@@ -34,11 +34,10 @@ def server(folder: Path) -> Iterator[Server]:
         yield server
 
 
-def started(fleet: Fleet, count: int) -> set[int]:
-    """Waits until so many hold a unit."""
-    while len(found := running(fleet.record)) < count:
+def started(fleet: Fleet, count: int) -> None:
+    """Waits until so many have had a unit."""
+    while fleet.record.read_text().count("start") < count:
         time.sleep(0.01)
-    return found
 
 
 def waits(said: Frame) -> int:
@@ -54,20 +53,21 @@ def is_idle(said: Frame) -> bool:
 def test_never_more_than_three_whatever_is_killed(folder: Path, server: Server) -> None:
     with Fleet(folder, [[server.url]] * 3) as fleet:
         a, b, _ = fleet.nodes
-        work = [fleet.nodes[number % 3].work(fleet.record, 0.3) for number in range(12)]
+        victim = b.work(fleet.record, 600)
+        started(fleet, 1)
+        work = [fleet.nodes[number % 3].work(fleet.record, 0.3) for number in range(11)]
         started(fleet, 3)
-        victim = fleet.kill_holder()
         a.kill_daemon()
         a.serve()
-        started(fleet, 3)
+        fleet.kill_holder(victim)
         server.kill()
         server.start()
         b.kill_daemon()
         b.serve()
-        ends = {process.pid: process.wait() for process in work}
-        assert ends.pop(victim) == -signal.SIGKILL
-        assert set(ends.values()) == {0}
+        assert victim.wait() == -signal.SIGKILL
+        assert [process.wait() for process in work] == [0] * 11
         assert max(at_once(fleet.record)) == 3
+        assert sum(1 for _ in at_once(fleet.record)) == 24
         for node in fleet.nodes:
             node.fleet_until(is_idle)
 
@@ -82,7 +82,7 @@ def test_who_came_first_goes_first_and_an_order_is_obeyed(folder: Path, server: 
                 waiting.append((one, one.send("acquire", pool=POOL)))
                 a.fleet_until(lambda said, n=ahead: waits(said) > n)  # type: ignore[misc]
             why = "3 of 3 units of api are out in the fleet, and 1 on other nodes go first"
-            assert c.look().waiting[0]["reason"] == why
+            c.look_until(lambda view: [one["reason"] for one in view.waiting] == [why])
             fences = [whole(one, "fence") for one in leases]
             rows_ = rows(first.ask("leases"), "leases")
             assert [whole(one, "fence") for one in rows_] == fences

@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from admission_client.granted import rows
+from tests.system.fleet import Fleet, Server
 from tests.system.overflowing import Pair, paired, python, toml
 from tests.system.sshd import Sshd
 from tests.system.stage import COMMAND, RECORDER, end_process, intervals, most_at_once
@@ -36,11 +38,12 @@ def by_ssh(
     pair: Pair,
     overflow: str = "",
     sync: Sequence[str] = (),
+    fetch: Sequence[str] = (),
     command: Sequence[str] = COMMAND,
 ) -> Sshd:
     sshd = Sshd(pair.folder / "ssh", {name: pair.there.env[name] for name in OWN})
     overflow = f"ssh = {toml(sshd.ssh)}\n{overflow}"
-    pair.configure('ssh = "there"\n', overflow, sync, command)
+    pair.configure('ssh = "there"\n', overflow, sync, fetch, command)
     return sshd
 
 
@@ -60,16 +63,18 @@ def await_end(pid: int) -> None:
 
 
 def test_by_ssh_output_input_folder_variables_and_status_are_as_if_it_ran_here(pair: Pair) -> None:
-    by_ssh(pair, 'pass_env = ["WORD"]\n', ["cp", "{cwd}/a; b", "{folder}"])
+    fetch = ["cp", "{folder}/made", "{cwd}"]
+    by_ssh(pair, 'pass_env = ["WORD"]\n', ["cp", "{cwd}/a; b", "{folder}"], fetch)
     pair.serve()
     (pair.here.folder / "a; b").write_text("brought along")
-    script = 'cat; cat "a; b"; pwd; echo "$WORD $ADMISSION_SOCKET" >&2; exit 7'
+    script = 'cat; cat "a; b"; pwd; echo "$WORD $ADMISSION_SOCKET" >&2; echo new > made; exit 7'
     process = pair.spawn("--", "sh", "-c", script, "it's; $(nothing)", env={"WORD": "a  b"})
     said, told = process.communicate(b"by hand\n")
     assert said.decode() == f"by hand\nbrought along{pair.there.folder}\n", told
     assert f"a  b {pair.there.socket}\n" in told.decode()
     assert "it runs on node b (lease 1 there)" in told.decode()
     assert process.returncode == 7
+    assert (pair.here.folder / "made").read_text() == "new\n"
     assert pair.there.look().in_use() == 0
     assert pair.here.look().waiters == []
 
@@ -238,3 +243,32 @@ def test_the_autopilot_sends_on_what_finds_no_room(pair: Pair) -> None:
     assert (pair.there.folder / "made").read_text() == "ours\n"
     result = json.loads((pair.here.folder / "results").read_text())
     assert (result["exit_status"], result["lease"], result["node"]) == (0, 1, "b")
+
+
+# --- in a fleet ---------------------------------------------------------------------------------
+
+
+def test_a_node_of_the_fleet_is_found_by_this_machines_daemon_and_its_orders_hold(
+    folder: Path,
+) -> None:
+    b = folder / "b"
+    places = (b / "run" / "a.sock", b / "config.toml", b / "state")
+    with Server(folder) as etcd:
+        sshd = Sshd(folder / "ssh", dict(zip(OWN, map(str, places), strict=True)))
+        overflow = (
+            'labels = ["gpu"]\nreach = { ssh = "there" }\n[overflow]\nafter_s = 0.1\n'
+            f"ssh = {toml(sshd.ssh)}\ncommand = {toml(COMMAND)}\nfolder = {toml(str(folder))}\n"
+        )
+        with Fleet(folder, [[etcd.url]] * 2, more=overflow) as fleet:
+            here, other = fleet.nodes
+            here.set_level(3)
+            here.hold()
+            here.until(lambda view: view.in_use() == 1)
+            over = ("run", "--overflow", "--labels", "gpu", "--no-wait", "--", "printenv")
+            done = here.run(*over, "ADMISSION_SOCKET")
+            assert (done.returncode, done.stdout) == (0, f"{other.socket}\n"), done.stderr
+            assert here.run("fleet", "cordon", "b").returncode == 0
+            here.fleet_until(lambda said: rows(said, "nodes")[1]["state"] == "cordoned")
+            done = here.run(*over, "ADMISSION_SOCKET")
+            assert (done.returncode, done.stdout) == (75, "")
+            assert "no other node takes it now (b: cordoned)" in done.stderr

@@ -20,6 +20,7 @@ from admission.core import events as ev
 from admission.core.admission import Admission
 from admission.core.leases import Caller, Lease
 from admission.protocol import AdmissionError, Frame, Unavailable
+from admission.service.alone import Alone, Answer
 from admission.service.config import FleetConfig
 from admission.service.ending import ask_to_end
 from admission.service.fleet import state as state_file
@@ -49,7 +50,7 @@ log = logging.getLogger(__name__)
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
-class Fleet:
+class Fleet(Alone):
     """See the module.
 
     Args:
@@ -85,7 +86,7 @@ class Fleet:
         self._changed = trio.Event()
         self._offer_changed = trio.Event()
         self._session: trio.CancelScope | None = None
-        self._wishes: list[tuple[str, str, Callable[[Frame | AdmissionError], None]]] = []
+        self._wishes: list[tuple[str, str, Answer]] = []
         self._wished = trio.Event()
         self._made = 0
         self._run = secrets.token_hex(3)
@@ -129,9 +130,15 @@ class Fleet:
         """The answer to `fleet`."""
         return fleet_map(self)
 
-    def order(
-        self, node: str, order: str, answer: Callable[[Frame | AdmissionError], None]
-    ) -> None:
+    def dress(self, row: Frame) -> Frame:
+        """With its fencing token in the fleet, and whether it is lost."""
+        return self.lending.dress(row)
+
+    def remind(self, lease: Lease) -> None:
+        """That it is lost."""
+        self.lending.remind(lease)
+
+    def order(self, node: str, order: str, answer: Answer) -> None:
         """Gives a node an order (`cordon`, `drain`; `open`: none); answers later."""
         if len(self._wishes) >= WISHES_MAX:
             message = f"{WISHES_MAX} orders wait to be given already; try again in a moment"

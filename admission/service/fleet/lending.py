@@ -163,6 +163,8 @@ class Lending:
             return f"the fleet can't be asked: {self.problem}"
         holding, _ = share.counts()
         ahead = share.ahead()
+        if holding < share.capacity:
+            return "the fleet is being asked"
         told = f"{holding} of {share.capacity} units of {pool.spec.name} are out in the fleet"
         return f"{told}, and {ahead} on other nodes go first" if ahead else told
 

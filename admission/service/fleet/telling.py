@@ -1,5 +1,6 @@
 """What is told of the fleet to whoever asks."""
 
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,18 +12,17 @@ from admission.service.queue_views import ROWS_BYTES_MAX, Room
 if TYPE_CHECKING:
     from admission.service.fleet.fleet import Fleet
 
+# So many nodes that use a pool are named.
+SHOWN_MAX = 64
 STANDINGS = {"joined": "joined", "lost": "away", "refuse": "away", "share": "away"}
 
 
 def fleet_map(fleet: "Fleet") -> Frame:
-    """The answer to `fleet`: as many nodes as there is room for."""
+    """The answer to `fleet`: the pools, and as many nodes as there is room for."""
     view, room = fleet.view, Room(ROWS_BYTES_MAX)
+    pools = list(takewhile(room.takes, (_pool(fleet, name) for name in _pools(fleet))))
     rows = (_node(view, seen) for _, seen in sorted(view.nodes.items()))
-    nodes: list[Frame] = []
-    for row in rows:
-        if not room.takes(row):
-            break
-        nodes.append(row)
+    nodes = list(takewhile(room.takes, rows))
     return {
         "node": fleet.config.node,
         "state": STANDINGS[view.standing],
@@ -31,7 +31,7 @@ def fleet_map(fleet: "Fleet") -> Frame:
         "endpoints": list(fleet.config.endpoints),
         "nodes": nodes,
         "left_out": len(view.nodes) - len(nodes),
-        "pools": [_pool(fleet, name) for name in _pools(fleet)],
+        "pools": pools,
     }
 
 
@@ -57,6 +57,10 @@ def _pool(fleet: "Fleet", name: str) -> Frame:
         "waiting": waiting,
         "own_held": pool.in_use,
         "own_waiting": len(pool.waiters),
+        "nodes": {
+            node: {"held": held, "waiting": waiting}
+            for node, (held, waiting) in islice(fleet.view.by_node(name).items(), SHOWN_MAX)
+        },
         "lost": [number for number in sorted(fleet.lending.lost) if number in pool.leases],
     }
 

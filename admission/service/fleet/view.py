@@ -49,6 +49,16 @@ class View:
             share.standing = self.standing
         return share
 
+    def by_node(self, pool: str) -> dict[str, tuple[int, int]]:
+        """Of each node that has any, how many permits hold and how many wait."""
+        share, found = self.share(pool), dict[str, tuple[int, int]]()
+        for key, permit in self._permits.items():
+            if permit.pool == pool:
+                held, waiting = found.get(permit.node, (0, 0))
+                holds = share.holds(key)
+                found[permit.node] = (held + holds, waiting + (not holds))
+        return dict(sorted(found.items()))
+
     def begin_anew(self, found: Found) -> list[int]:
         """This is all that there is. Gives the leases that have lost their permits."""
         there = {entry.key for entry in found.entries}

@@ -3,7 +3,7 @@
 from admission.protocol import Frame
 from admission_client.blocking import Client
 from admission_client.durations import said
-from admission_client.granted import number, rows, text, whole
+from admission_client.granted import mapping, number, rows, text, whole
 from admission_client.options import JSON, SOCKET, Options, WrongUsage, parse, take_no_words
 from admission_client.output import as_json, print_reply, printable, table
 
@@ -63,10 +63,16 @@ def told(found: Frame) -> str:
         lines.append(table(head, [_node_row(one) for one in nodes]))
     if left_out := whole(found, "left_out"):
         lines.append(f"and {left_out} more nodes")
-    if pools := rows(found, "pools"):
-        of_pools = ("POOL", "OUT", "WAIT", "OUT HERE", "WAIT HERE", "LOST HERE")
-        lines.append(table(of_pools, [_pool_row(one) for one in pools]))
+    if pools := pools_table(found):
+        lines.append(pools)
     return "\n".join(lines) or "nobody is in the fleet yet"
+
+
+def pools_table(found: Frame) -> str:
+    """The fleet pools, and on which nodes their units are out; nothing where there are none."""
+    head = ("POOL", "OUT", "WAIT", "LOST HERE", "WHERE")
+    pools = rows(found, "pools")
+    return table(head, [_pool_row(one) for one in pools]) if pools else ""
 
 
 def _node_row(one: Frame) -> tuple[object, ...]:
@@ -89,7 +95,17 @@ def _pool_row(one: Frame) -> tuple[object, ...]:
         printable(text(one, "pool")),
         f"{whole(one, 'held')} of {whole(one, 'capacity')}",
         whole(one, "waiting"),
-        whole(one, "own_held"),
-        whole(one, "own_waiting"),
         (", ".join(map(str, lost)) if isinstance(lost, list) else "") or "-",
+        ", ".join(_where(one)) or "-",
     )
+
+
+def _where(pool: Frame) -> list[str]:
+    """On each node how many units are out, and how many are waited for."""
+    found = []
+    for node, row in mapping(pool, "nodes").items():
+        counts = row if isinstance(row, dict) else {}
+        held, waiting = whole(counts, "held"), whole(counts, "waiting")
+        waits = f" and {waiting} waited for" if waiting else ""
+        found.append(f"{printable(node)} {held}{waits}")
+    return found

@@ -142,6 +142,8 @@ def run(words: list[str]) -> int:
         "              it starts without closing it; or COMMAND exits, where the daemon can see\n"
         "              that. For a container, whose processes it can't see. If the daemon ends,\n"
         "              nobody takes such a lease up again: the next one ends it after 10 s.\n\n"
+        "--overflow looks for another machine where COMMAND would wait here for long, and runs it\n"
+        "there as if it ran here. The configuration names the machines ([overflow]).\n\n"
         "--jobserver has make, ninja 1.13 and cargo, and all that they start, run as many jobs at\n"
         "once as the lease has units, fewer while the machine is under pressure. Give them no -j:\n"
         "  admission run --pool operations --weight 3 --jobserver -- make\n\n"
@@ -163,24 +165,14 @@ def run(words: list[str]) -> int:
         program_name = as_label(os.path.basename(options.words[0]))
         options.task = options.task or program_name
         options.agent = options.agent or program_name
-        fields = _fields(options, None, parent_lease())
-        if options.overflow and options.resumes is None:  # what was begun here goes on here
-            from admission_client.overflow.contest import here_or_elsewhere  # late: and heavy
-
-            found = here_or_elsewhere(options, fields)
-            if isinstance(found, int):
-                return found
-            lease = found
-        else:
-            lease = _acquire(options, fields)
+        lease = _admit(options)
+        if isinstance(lease, int):
+            return lease
         os.environ.update(lease.environment())
         # What runs below asks the same daemon, and can be told to be its.
         os.environ["ADMISSION_SOCKET"] = socket_path(options.socket)
         report(lease.reply, options.lease_fd)
-        if options.start_fd is not None:
-            from admission_client.overflow.gate import wait_for_go  # late: for other nodes alone
-
-            wait_for_go(options.start_fd)
+        _wait_for_go(options.start_fd)
         units = lease.weight
         if lease.level and not options.keeps_effort:
             from admission_client.profiles import adapted  # late: only under pressure
@@ -196,6 +188,24 @@ def run(words: list[str]) -> int:
         style = options.jobserver_style
         give_jobserver(options.socket, units, style, program, INHERITED_FROM)
     return _become(program, options.words)
+
+
+def _admit(options: Options) -> Lease | int:
+    """A lease here; or the exit status of a command that ran on another node."""
+    fields = _fields(options, None, parent_lease())
+    # What was begun here goes on here, and what waits for a quiet hour has time.
+    if options.overflow and options.resumes is None and not options.defer:
+        from admission_client.overflow.contest import here_or_elsewhere  # late: seldom, and heavy
+
+        return here_or_elsewhere(options, fields)
+    return _acquire(options, fields)
+
+
+def _wait_for_go(descriptor: int | None) -> None:
+    if descriptor is not None:
+        from admission_client.overflow.gate import wait_for_go  # late: for other nodes alone
+
+        wait_for_go(descriptor)
 
 
 def _fields(options: Options, pid: int | None, parent: int | None) -> Frame:

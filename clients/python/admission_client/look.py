@@ -33,6 +33,7 @@ def leases(words: list[str]) -> int:
             Option("--pool", "only_pool", "only of this pool", "NAME"),
             Option("--task", "task", "only with this label", "LABEL"),
             Option("--pid", "pid", "only of this process", "PID", parse_count),
+            Option("--fleet", "with_fleet", "and what each machine of the fleet has out"),
             JSON,
             SOCKET,
         ),
@@ -43,6 +44,8 @@ def leases(words: list[str]) -> int:
     wanted = {"pool": options.only_pool, "task": options.task or None, "pid": options.pid}
     with Client(options.socket) as client:
         found = all_leases(client, {name: one for name, one in wanted.items() if one is not None})
+        if options.with_fleet:
+            found["fleet"] = client.ask("fleet")
     if options.json:
         print(as_json(found, indent=2))
         return 0
@@ -50,6 +53,11 @@ def leases(words: list[str]) -> int:
     if waiting := rows(found, "waiting"):
         print()
         print(queue_table(waiting))
+    if options.with_fleet:
+        from admission_client.fleet import pools_table  # late: few ask for it
+
+        print()
+        print(pools_table(mapping(found, "fleet")) or "the fleet has no pools")
     return 0
 
 

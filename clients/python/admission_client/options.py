@@ -76,6 +76,7 @@ class Options:
     is_whole: bool = False
     end: str = "front"
     then_unpause: bool = False
+    with_fleet: bool = False
     since_s: float = 7200.0
     points: int | None = None
     is_ascii: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 import trio.lowlevel
@@ -15,6 +16,7 @@ from admission.core.levels import PoolSpec
 from admission.service.config import Config, FleetConfig
 from admission.service.fleet.etcd import Entry, Found, News
 from admission.service.fleet.fleet import Fleet, offer_every_s
+from admission.service.fleet.keys import Offer
 from admission.service.fleet.membership import boot_clock
 from admission.service.holders import identify
 from tests.service.conftest import Start
@@ -227,6 +229,23 @@ async def test_a_pool_that_is_made_smaller_is_so_at_once_and_the_others_are_told
     assert scene.fleet.view.share("api").capacity == 1
     assert scene.fleet._offer().pools == {"api": 1}
     assert scene.fleet._offer_changed.is_set()
+
+
+@pytest.mark.trio
+async def test_of_a_large_fleet_as_much_is_told_as_fits_an_answer(
+    scenes: Scenes, autojump_clock: MockClock
+) -> None:
+    scene = await scenes()
+    keys = scene.fleet.view.keys
+    many = [f"node-{number:04}-{'x' * 50}" for number in range(1000)]
+    offers = [msgspec.json.encode(Offer(node, labels=["gpu"] * 9)) for node in many]
+    scene.hear(*(Entry(keys.node(n), o, 1, 0) for n, o in zip(many, offers, strict=True)))
+    scene.hear(*(Entry(keys.permit("api", node, "1"), b"x", 1, 0) for node in many))
+    said = scene.stage.ask(scene.stage.connect(), "fleet")
+    (pool,) = rows_of(said, "pools")
+    assert len(map_of(pool, "nodes")) == 64
+    assert len(rows_of(said, "nodes")) > 50
+    assert number_of(said, "left_out") == 1000 - len(rows_of(said, "nodes"))
 
 
 def test_offers_are_fewer_the_more_hear_of_them() -> None:

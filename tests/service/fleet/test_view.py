@@ -61,6 +61,9 @@ def test_only_our_own_permits_are_ours(view: View) -> None:
     view.set_capacity("api", 3)
     assert view.share("api").free() == [permit("1").key], "nor what another lease of ours keeps"
     assert view.share("api").counts() == (3, 0)
+    view.put(entry(KEYS.permit("api", "there", "1"), THEIRS, 4))
+    assert view.by_node("api") == {"here": (3, 0), "there": (0, 1)}
+    assert view.by_node("another") == {}
 
 
 def test_the_smallest_capacity_that_anybody_names_holds(view: View) -> None:

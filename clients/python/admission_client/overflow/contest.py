@@ -28,7 +28,6 @@ from admission.protocol import (
 )
 from admission_client import aio
 from admission_client.blocking import Client
-from admission_client.durations import said as duration
 from admission_client.granted import Lease
 from admission_client.hold import report
 from admission_client.options import Options, WrongUsage
@@ -36,7 +35,7 @@ from admission_client.overflow import terminal, troubles
 from admission_client.overflow.nodes import Node, Settings, read_settings
 from admission_client.overflow.order import order_of
 from admission_client.overflow.peers import Peers
-from admission_client.overflow.reach import NodeFailed, NodeRefused, last_line, run_to_end
+from admission_client.overflow.reach import NodeFailed, NodeRefused, why_not_moved
 from admission_client.overflow.session import PASSED_ON, Ending, Session, end_like
 from admission_client.waiting import REDRAW_S, Waiting
 
@@ -119,6 +118,7 @@ class Contest:
         self._told: set[str] = set()
         self._here = trio.CancelScope()
         self._elsewhere = trio.CancelScope()
+        self._fetching = trio.CancelScope()
         self._in_time = trio.Event()
         self._news = trio.Event()
         after_s = options.overflow_after_s
@@ -217,6 +217,8 @@ class Contest:
                     self._session.resize(*terminal.size())
                 elif self._session is not None:
                     self._session.pass_on(FORWARDED[number])
+                    if self.ending is not None:
+                        self._fetching.cancel()
                 elif number in FORWARDED and not self._is_decided:
                     self.ending = Ending(signal=FORWARDED[number])
                     everything.cancel()
@@ -312,22 +314,25 @@ class Contest:
 
     async def _sync(self, node: Node) -> bool:
         """Brings the working directory there; whether that worked."""
-        if not node.sync:
-            return True
-        line, limit_s = node.filled(node.sync, self._cwd), self._settings.table.sync_s
-        try:
-            done = await run_to_end(line, limit_s)
-        except trio.TooSlowError:
-            why = f"{line[0]} did not end within {duration(limit_s)}"
-        except OSError as problem:
-            why = f"{line[0]}: {problem.strerror}"
+        line = node.filled(node.sync, self._cwd)
+        why = await why_not_moved(line, self._settings.table.sync_s)
+        if why:
+            said = f"node {node.name}: the working directory can't be brought there ({why})"
+            self._fail(node, said)
+        return not why
+
+    async def _fetch(self, node: Node) -> None:
+        """Brings back what the command left. A signal gives that up."""
+        line, why = node.filled(node.fetch, self._cwd), "interrupted"
+        with self._fetching:
+            why = await why_not_moved(line, self._settings.table.sync_s)
+        if not why:
+            return
+        said = f"node {node.name}: what the command left can't be brought back ({why})"
+        if self.ending == Ending():
+            self.ending, self.problem = None, Unreachable(said)  # it is no success
         else:
-            if done.returncode == 0:
-                return True
-            said = last_line(done.stderr)
-            why = f"{line[0]} ended with {done.returncode}" + (f": {said}" if said else "")
-        self._fail(node, f"node {node.name}: the working directory can't be brought there ({why})")
-        return False
+            self.waiting.say(said)
 
     async def _carry(self, session: Session) -> None:
         """From the decision on to the command's end."""
@@ -338,6 +343,7 @@ class Contest:
             with terminal.raw() if self._options.tty else nullcontext():
                 session.begin()
                 self.ending = await session.carry()
+            await self._fetch(session.node)
         except AdmissionError as problem:
             self.problem = problem
 

@@ -18,8 +18,8 @@ PLACEHOLDERS = ("node", "host", "cwd", "folder")
 class Node:
     """A machine that takes work: by `runner`, or where there is none by ssh to `host`.
 
-    `command`: what admission is called there. `sync`: what brings the working directory there;
-    `folder`: where it is then. These three and `runner` hold placeholders.
+    `command`: what admission is called there. `sync`: what brings the working directory there, and
+    `fetch` back; `folder`: where it is then. These three and `runner` hold placeholders.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Node:
     runner: tuple[str, ...]
     command: tuple[str, ...]
     sync: tuple[str, ...]
+    fetch: tuple[str, ...]
     folder: str
     labels: frozenset[str] = frozenset()
     cost: float = 0.0
@@ -102,7 +103,7 @@ def _check(node: Node, path: str) -> None:
                 f"{where}: {what!a} is no name of a host; write letters, digits and _ . @ : % -, "
                 "and no - in front"
             )
-    for word in (*node.runner, *node.sync, node.folder):
+    for word in (*node.runner, *node.sync, *node.fetch, node.folder):
         for name in PLACEHOLDER.findall(word):
             if name not in PLACEHOLDERS:
                 known = ", ".join(f"{{{one}}}" for one in PLACEHOLDERS)
@@ -118,6 +119,7 @@ def node_of(name: str, table: NodeTable, whole: OverflowTable) -> Node:
         runner=tuple(table.runner or ([] if table.ssh else whole.runner)),
         command=tuple(whole.command if table.command is None else table.command),
         sync=tuple(whole.sync if table.sync is None else table.sync),
+        fetch=tuple(whole.fetch if table.fetch is None else table.fetch),
         folder=whole.folder if table.folder is None else table.folder,
         labels=frozenset(table.labels),
         cost=table.cost,

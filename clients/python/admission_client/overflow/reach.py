@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import trio
 
+from admission_client.durations import said as duration
 from admission_client.overflow.nodes import Node, Settings
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
@@ -101,6 +102,24 @@ async def run_to_end(line: list[str], limit_s: float) -> "subprocess.CompletedPr
             start_new_session=True,
             deliver_cancel=_kill,
         )
+
+
+async def why_not_moved(line: list[str], limit_s: float) -> str:
+    """Runs a command that moves a working directory, if there is one; why that did not work, or
+    nothing.
+    """
+    if not line:
+        return ""
+    try:
+        done = await run_to_end(line, limit_s)
+    except trio.TooSlowError:
+        return f"{line[0]} did not end within {duration(limit_s)}"
+    except OSError as problem:
+        return f"{line[0]}: {problem.strerror}"
+    if done.returncode == 0:
+        return ""
+    last = last_line(done.stderr)
+    return f"{line[0]} ended with {done.returncode}" + (f": {last}" if last else "")
 
 
 async def _kill(process: trio.Process) -> None:

@@ -199,6 +199,7 @@ function stateOf(row) {
   const said = [];
   if (row.stopped_since) said.push(`stopped for ${duration(now() - row.stopped_since)}`);
   if (row.state === "yielded") said.push("gave its units back for a while");
+  if (row.state === "lost") said.push("lost: the fleet may have given its unit to another node");
   if (row.state === "detached") said.push("its connection is awaited");
   if (parking.has(row.lease)) said.push("asked to end for now");
   if (row.left?.length)
