@@ -15,12 +15,13 @@ TYPESCRIPT := clients/typescript
 DEV := dev$(if $(shell command -v chromium || command -v google-chrome),-browser)
 comma := ,
 
-.PHONY: help autopilot test check check-typescript format bench plants torture fuzz coverage manual dist dist-test clean
+.PHONY: help autopilot test check check-typescript docs format bench plants torture fuzz coverage manual dist dist-test clean
 
 help:
 	@echo 'make autopilot [AGENTS=5] [TASKS=file]   run a list of tasks under admission'
 	@echo 'make test [PYTEST="-k name"]             check everything, then run the tests'
 	@echo 'make check                               lint, format and types only'
+	@echo 'make docs                                the documentation as a site, into build/docs'
 	@echo 'make format                              put the code into shape'
 	@echo 'make bench [OPTIONS=--install]           the benchmarks, as ratios within one run'
 	@echo 'make plants                              plant known bugs, and see the tests find them'
@@ -48,11 +49,17 @@ check: $(VENV)/installed-$(DEV)
 
 check-typescript: $(TYPESCRIPT)/node_modules/.package-lock.json
 	cd $(TYPESCRIPT) && node_modules/.bin/tsc && node_modules/.bin/tsc -p tsconfig.page.json
+	$(BIN)/python -m scripts.page_snippets $(TYPESCRIPT)/build/snippets
+	cd $(TYPESCRIPT) && node_modules/.bin/tsc -p tsconfig.snippets.json
 
 $(TYPESCRIPT)/node_modules/.package-lock.json: $(TYPESCRIPT)/package-lock.json
 	@echo 'installing into $(TYPESCRIPT)/node_modules'
 	@cd $(TYPESCRIPT) && npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
+
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -E -a -W --keep-going -q -b html docs build/docs
+	@echo 'build/docs/index.html'
 
 format: $(VENV)/installed-$(DEV)
 	$(BIN)/ruff format .
@@ -114,4 +121,9 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/installed-$(DEV): pyproject.toml | $(VENV)/bin/python
 	@echo 'installing into $(VENV), with what tests need'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(subst -,$(comma),$(DEV))]'
+	@touch $@
+
+$(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
+	@echo 'installing into $(VENV), with what the documentation needs'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@

@@ -35,6 +35,11 @@ def exposition(found: Frame) -> bytes:
     return generate_latest(registry)
 
 
+def families_of(found: Frame) -> "list[Metric]":
+    """Each series of an answer to `metrics`, with its name, its help and its samples."""
+    return list(_Found(found).collect())
+
+
 class _Found(Collector):
     def __init__(self, found: Frame) -> None:
         self._found = found
