@@ -24,6 +24,7 @@ export class BadRequest extends AdmissionError {
     "bad_request",
     "unknown_op",
     "unknown_pool",
+    "unknown_node",
     "impossible",
     "would_deadlock",
   ];
