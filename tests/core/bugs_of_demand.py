@@ -129,4 +129,10 @@ ON_DEMAND = (
         "        if not settings.mixes or waiter.lease is not None:\n",
         "        if not settings.mixes:\n",
     ),
+    bug(
+        "what was once expected of a task is expected for ever",
+        "learning.py",
+        'where that is long ago."""\n        self._known.clear()\n',
+        'where that is long ago."""\n',
+    ),
 )

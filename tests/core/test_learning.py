@@ -77,6 +77,19 @@ def test_the_peak_is_that_of_nine_in_ten_runs() -> None:
     assert found.peak_bytes == 900
 
 
+def test_what_is_expected_follows_what_is_learnt_at_once() -> None:
+    estimates = known(RUN)
+    one = estimates.of(BUILD, PRIOR)
+    larger = replace(RUN, peak_bytes=5000)
+    estimates.learn(larger)
+    two = estimates.of(BUILD, PRIOR)
+    estimates.amend(larger, replace(larger, ended=Ended.OUT_OF_MEMORY), 1.0)
+    three = estimates.of(BUILD, PRIOR)
+    estimates.adopt(Learning(is_on=True, margin=3.0))
+    four = estimates.of(BUILD, PRIOR)
+    assert one.peak_bytes < two.peak_bytes < three.peak_bytes < four.peak_bytes
+
+
 def test_a_run_that_was_cut_short_would_have_taken_more() -> None:
     found = known(*[replace(LABELLED, peak_bytes=4000, ended=Ended.PARKED)] * 3).of(BUILD, PRIOR)
     assert found.peak_bytes == pytest.approx((2000 + 1.1 * 1.2 * 4000) / 2)

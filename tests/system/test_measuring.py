@@ -1,7 +1,6 @@
 """What tasks take is measured while they run, shown when they have ended, and gone by."""
 
 import json
-import signal
 import sys
 from contextlib import ExitStack
 from subprocess import Popen
@@ -81,10 +80,8 @@ def test_tasks_that_take_much_are_told_from_those_that_take_little(empty_stage: 
     stage.serve()
     peaks = _run_each(stage)
     _see_what_is_shown(stage, peaks)
-    # What is gone by is in the history, which a daemon reads as it starts.
-    stage.kill_daemon(signal.SIGTERM)
     stage.config.write_text(OFTEN + BY_WHAT_IS_LEARNT.format(ceiling_pct=_ceiling_pct()) + calm)
-    stage.serve()
+    assert stage.run("reload").returncode == 0
     _see_who_is_held_back(stage)
 
 
