@@ -1,5 +1,7 @@
 """What a history says of each hour: read once, at the start, and told to the core."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -98,3 +100,17 @@ def test_a_file_without_tables_says_nothing_and_is_no_error(tmp_path: Path) -> N
     path.touch()
     assert remembered(path, 60.0) == Remembered((), ())
     assert recalled(path) == Recalled(())
+
+
+def test_what_a_killed_daemon_had_begun_to_make_is_undone_and_keeps_nobody_from_reading(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "history.db"
+    kill = "import os, sqlite3, sys; db = sqlite3.connect(sys.argv[1]); run = db.execute; "
+    kill += "run('PRAGMA cache_size = 1'); run('CREATE TABLE one (x)'); run('BEGIN'); "
+    kill += "run('CREATE TABLE minutes (x)'); "
+    kill += "db.executemany('INSERT INTO one VALUES (?)', [('x' * 9000,)] * 99); os._exit(0)"
+    subprocess.run([sys.executable, "-c", kill, str(path)], check=True)
+    assert path.with_name("history.db-journal").stat().st_size
+    assert recalled(path) == Recalled(())
+    assert remembered(path, 20.0) == Remembered((), ())

@@ -88,7 +88,9 @@ def _has(connection: sqlite3.Connection, *tables: str) -> bool:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    # Written to only to undo what a daemon had begun that was killed; a file that is missing is not
+    # made, and one that may not be written is read all the same.
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
 
 
 def hours_of(minutes: Iterable[Minute]) -> Remembered:
