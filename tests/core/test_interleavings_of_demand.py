@@ -165,4 +165,4 @@ class OnDemand(RuleBasedStateMachine):
 
 
 TestOnDemand = OnDemand.TestCase
-TestOnDemand.settings = settings(max_examples=settings().max_examples // 2, stateful_step_count=40)
+TestOnDemand.settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=40)
