@@ -37,7 +37,7 @@ autopilot: $(VENV)/installed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/admission autopilot --agents $(AGENTS) $(TASKS)
 
 test: check
-	$(BIN)/python -m pytest -n 4 $(PYTEST)
+	$(BIN)/python -m pytest -n 3 $(PYTEST)
 
 check: $(VENV)/installed-$(DEV)
 	$(BIN)/ruff format --check .
