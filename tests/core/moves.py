@@ -54,6 +54,14 @@ def say(world: World, event: ev.Event, connection: int) -> None:
     world.feed(world.now, event)
 
 
+def wake_for(world: World, for_s: float) -> None:
+    """Time passes, and the daemon wakes whenever something is due."""
+    until = world.now + for_s
+    while (due_at := world.core.wakeup()) <= until:
+        world.pass_time(max(due_at, world.now))
+    world.now = until
+
+
 def _lease(world: World, ask: Ask) -> Lease | None:
     leases = world.witness.books.leases.values()
     return next((one for one in leases if one.claim.task == ask.claim.task), None)

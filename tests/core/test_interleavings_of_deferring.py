@@ -15,6 +15,7 @@ from admission.core.leases import Bound, Claim, Class, Holder
 from admission.core.limits import Limits
 from admission.core.order import Ageing
 from admission.core.sample import Sample
+from tests.core import moves as mv
 from tests.core.worlds import World, agents
 
 WHICH = st.integers(0, 4)
@@ -138,11 +139,7 @@ class PutOff(RuleBasedStateMachine):
 
     @rule(late_s=st.sampled_from([0.5, 1.0, 4.0]))
     def pass_time(self, late_s: float) -> None:
-        """As the daemon does, which wakes when something is due."""
-        until = self.world.now + late_s
-        while (due_at := self.world.core.wakeup()) <= until:
-            self.world.pass_time(max(due_at, self.world.now))
-        self.world.now = until
+        mv.wake_for(self.world, late_s)
 
     @rule(late_s=st.sampled_from([0.5, 4.0]))
     def be_late(self, late_s: float) -> None:

@@ -13,6 +13,7 @@ from admission.core.leases import Bound, Caller, Claim, Class, Holder, Lease
 from admission.core.limits import Limits
 from admission.core.sample import Sample
 from admission.core.shedding import Shed
+from tests.core import moves as mv
 from tests.core.worlds import NO_ALARMS, World, agents, spec
 
 LADDER = Shed(("advise", "freeze", "park"), park_every_s=3.0, freeze_max_s=2.5, freeze_rest_s=6.0)
@@ -131,11 +132,7 @@ class UnderPressure(RuleBasedStateMachine):
 
     @rule(late_s=st.sampled_from([0.5, 1.0, 3.0]))
     def pass_time(self, late_s: float) -> None:
-        """As the daemon does, which wakes when something is due."""
-        until = self.world.now + late_s
-        while (due_at := self.world.core.wakeup()) <= until:
-            self.world.pass_time(max(due_at, self.world.now))
-        self.world.now = until
+        mv.wake_for(self.world, late_s)
 
     @rule(late_s=st.sampled_from([0.5, 2.0]))
     def be_late(self, late_s: float) -> None:

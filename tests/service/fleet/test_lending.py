@@ -62,6 +62,12 @@ class Scene:
     def ask(self, line: Recorder) -> int:
         return self.stage.send(line, "acquire", pool="api")
 
+    def grant(self, line: Recorder) -> tuple[int, Entry]:
+        """A request, and the permit that it is granted by."""
+        asked, permit = self.ask(line), self.permit()
+        self.hear(permit)
+        return asked, permit
+
     def asked(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """What is asked for next and given back."""
         ((_, _, plan),) = self.fleet.lending.plans()
@@ -103,9 +109,7 @@ async def test_what_is_yielded_goes_back_and_is_regained_by_another(
 ) -> None:
     scene = await scenes()
     line = scene.stage.connect()
-    asked = scene.ask(line)
-    permit = scene.permit()
-    scene.hear(permit)
+    asked, permit = scene.grant(line)
     lease = number_of(line.answer(asked))
     scene.stage.ask(line, "yield", lease=lease)
     assert scene.asked() == ((), (permit.key,))
@@ -120,9 +124,7 @@ async def test_a_permit_that_is_gone_is_told_to_its_holder(
 ) -> None:
     scene = await scenes()
     line = scene.stage.connect()
-    asked = scene.ask(line)
-    permit = scene.permit()
-    scene.hear(permit)
+    asked, permit = scene.grant(line)
     scene.hear(permit.key)
     (event,) = line.events("revoked")
     assert event["id"] == asked
